@@ -1,0 +1,238 @@
+"""A dbt manifest → Contract: the columns of a project, their roles and kinds, its inputs, rules, lookups and online SQL."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml.errors import SkewlessError
+
+TASKS = ("regression", "binary")
+ROLES = ("key", "group", "time", "split", "sample", "target", "feature", "input")
+KINDS = ("numerical", "categorical")
+TYPES = {
+    "varchar": "text", "string": "text", "text": "text",
+    "tinyint": "integer", "smallint": "integer", "integer": "integer", "int": "integer", "bigint": "integer",
+    "double": "double", "float": "double", "real": "double",
+    "boolean": "boolean", "bool": "boolean",
+    "timestamp": "timestamp", "date": "date",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the feature table or of the request relation. `type` is one of the values of TYPES."""
+
+    name: str
+    type: str
+    role: str
+    description: str = ""
+    kind: str = ""
+    unit: str = ""
+    required: bool = False
+    example: Any = None
+    drift: Any = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A quality rule. `sql` is its condition over inputs alone, or None where only the warehouse can judge it."""
+
+    name: str
+    dimension: str
+    budget: float
+    action: str
+    description: str
+    sql: str | None = None
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What SQL and Python agree on for one project."""
+
+    project: str
+    task: str
+    features_relation: str
+    request_relation: str
+    columns: tuple[Column, ...]
+    inputs: tuple[Column, ...]
+    rules: tuple[Rule, ...] = ()
+    lookups: tuple[str, ...] = ()
+    online_sql: str = ""
+    baseline: str | None = None
+    residual: bool = False
+    slices: tuple[str, ...] = ()
+    drift: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.role == "feature")
+
+    @property
+    def numerical(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.features if column.kind == "numerical")
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.features if column.kind == "categorical")
+
+    def only(self, role: str) -> str:
+        """The name of the one column of the feature table with a role."""
+        return next(column.name for column in self.columns if column.role == role)
+
+    def example(self) -> dict[str, Any]:
+        """A request row, from the examples beside the inputs."""
+        return {column.name: column.example for column in self.inputs if column.example is not None}
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
+
+
+def from_json(text: str) -> Contract:
+    """The contract that `to_json` wrote."""
+    value = json.loads(text)
+    for name in ("columns", "inputs"):
+        value[name] = tuple(Column(**column) for column in value[name])
+    value["rules"] = tuple(Rule(**{**rule, "inputs": tuple(rule["inputs"])}) for rule in value["rules"])
+    value["lookups"], value["slices"] = tuple(value["lookups"]), tuple(value["slices"])
+    return Contract(**value)
+
+
+def load(path: Path) -> Contract:
+    return from_json(path.read_text())
+
+
+def from_manifest(manifest: dict[str, Any], project: str) -> Contract:
+    """The contract that a compiled manifest declares for a project; `lineage.complete` adds what its SQL says.
+
+    Raises:
+        SkewlessError: for a declaration that no network could be trained from, naming the entry.
+    """
+    node = features_node(manifest, project)
+    place = f"the entry of {node['name']}"
+    settings = meta(node)["ml"]
+    if settings.get("task") not in TASKS:
+        raise SkewlessError(f"{place} has the task {settings.get('task')!r}", f"set meta.ml.task to one of {', '.join(TASKS)}")
+    request = model_named(manifest, settings.get("request", ""))
+    if request is None:
+        raise SkewlessError(f"{place} names the request relation {settings.get('request')!r}, which is no model", "set meta.ml.request to the name of one")
+    columns = _columns(node)
+    contract = Contract(
+        project=project,
+        task=settings["task"],
+        features_relation=node["name"],
+        request_relation=request["name"],
+        columns=columns,
+        inputs=tuple(column for column in _columns(request) if column.role == "input"),
+        rules=_rules(checked_node(manifest, request)),
+        lookups=tuple(sorted(parent["name"] for parent in parents(manifest, node) if parent["name"] != request["name"])),
+        baseline=settings.get("baseline"),
+        residual=bool(settings.get("residual", False)),
+        slices=tuple(settings.get("slices", ())),
+        drift={"numerical": 0.1, "categorical": 0.1, "share": 0.3, **settings.get("drift", {})},
+    )
+    _require_whole(contract, request["name"])
+    return contract
+
+
+def features_node(manifest: dict[str, Any], project: str) -> dict[str, Any]:
+    """The model of a project that declares `meta.ml`."""
+    found = [node for node in models(manifest) if node["original_file_path"].startswith(f"models/{project}/") and meta(node).get("ml")]
+    if len(found) != 1:
+        named = ", ".join(node["name"] for node in found) or "none"
+        raise SkewlessError(
+            f"one model of project {project} must declare its target with meta.ml; found {named}",
+            f"see models/flights/marts/flights_features.yml, and give models/{project} one such entry",
+        )
+    return found[0]
+
+
+def checked_node(manifest: dict[str, Any], request: dict[str, Any]) -> dict[str, Any] | None:
+    """The parent of the request relation that carries rules, if any."""
+    carrying = (node for node in parents(manifest, request) if any(_rule_meta(column) for column in node["columns"].values()))
+    return next(carrying, None)
+
+
+def models(manifest: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    return (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
+
+
+def model_named(manifest: dict[str, Any], name: str) -> dict[str, Any] | None:
+    return next((node for node in models(manifest) if node["name"] == name), None)
+
+
+def parents(manifest: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
+    """The models and seeds that a node reads directly."""
+    return [manifest["nodes"][parent] for parent in node["depends_on"]["nodes"] if parent in manifest["nodes"]]
+
+
+def meta(entry: dict[str, Any]) -> dict[str, Any]:
+    """The meta of a node or of a column's entry, wherever dbt has put it."""
+    return {**entry.get("meta", {}), **entry.get("config", {}).get("meta", {})}
+
+
+def column_type(entry: dict[str, Any], place: str) -> str:
+    written = (entry.get("data_type") or "").lower().split("(")[0].strip()
+    if written not in TYPES:
+        raise SkewlessError(f"{place}.{entry['name']} has the data_type {written!r}", f"use one of {', '.join(TYPES)}")
+    return TYPES[written]
+
+
+def _columns(node: dict[str, Any]) -> tuple[Column, ...]:
+    columns = []
+    for entry in node["columns"].values():
+        about = meta(entry)
+        role = about.get("role", "")
+        if not role:
+            continue
+        if role not in ROLES:
+            raise SkewlessError(f"{node['name']}.{entry['name']} has the role {role!r}", f"use one of {', '.join(ROLES)}")
+        known = {name: about[name] for name in ("kind", "unit", "required", "example", "drift") if name in about}
+        columns.append(Column(entry["name"], column_type(entry, node["name"]), role, entry.get("description", ""), **known))
+    return tuple(columns)
+
+
+def _rule_meta(entry: dict[str, Any]) -> dict[str, Any]:
+    return meta(entry).get("rule") or {}
+
+
+def _rules(node: dict[str, Any] | None) -> tuple[Rule, ...]:
+    if node is None:
+        return ()
+    rules = []
+    for entry in node["columns"].values():
+        about = _rule_meta(entry)
+        if about:
+            if not entry["name"].startswith("ok_") or about.get("action") not in ("quarantine", "flag"):
+                raise SkewlessError(f"the rule {node['name']}.{entry['name']} is incomplete", "name it ok_..., and give it a dimension, a budget and the action quarantine or flag")
+            rules.append(Rule(entry["name"], about["dimension"], float(about["budget"]), about["action"], entry.get("description", "")))
+    return tuple(rules)
+
+
+def _require_whole(contract: Contract, request: str) -> None:
+    place = contract.features_relation
+    for role in ("key", "group", "time", "split", "sample", "target"):
+        count = sum(column.role == role for column in contract.columns)
+        if count != 1:
+            raise SkewlessError(f"{place} has {count} columns with the role {role}, and must have one", f"give one column the meta {{role: {role}}}")
+    if not contract.features:
+        raise SkewlessError(f"{place} has no column with the role feature", "give its features the meta {role: feature, kind: numerical}")
+    if not contract.inputs:
+        raise SkewlessError(f"{request} has no column with the role input", "give the columns that a request has the meta {role: input}")
+    for column in contract.features:
+        if column.kind not in KINDS:
+            raise SkewlessError(f"the feature {place}.{column.name} has the kind {column.kind!r}", f"use one of {', '.join(KINDS)}")
+        if column.kind == "numerical" and column.type not in ("double", "integer", "boolean"):
+            raise SkewlessError(f"the numerical feature {place}.{column.name} has the type {column.type}", "cast it to double in the SQL, or make it categorical")
+        if column.kind == "categorical" and column.type != "text":
+            raise SkewlessError(f"the categorical feature {place}.{column.name} has the type {column.type}", "cast it to varchar in the SQL")
+    for name in (*([contract.baseline] if contract.baseline else []),):
+        if name not in contract.numerical:
+            raise SkewlessError(f"the baseline {name!r} of {place} is no numerical feature", "name one of them in meta.ml.baseline")
+    if contract.residual and (contract.baseline is None or contract.task != "regression"):
+        raise SkewlessError(f"{place} asks for a residual without a baseline to subtract", "set meta.ml.baseline, or leave residual out")
+    for name in contract.slices:
+        if name not in contract.categorical:
+            raise SkewlessError(f"the slice {name!r} of {place} is no categorical feature", "name some of them in meta.ml.slices")

@@ -1,0 +1,140 @@
+"""A green build → one frozen snapshot: feature shards, lookups, contract, and request rows for the receipt."""
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from ml import contract as contracts
+from ml import lineage, storage, warehouse
+from ml.contract import Contract
+from ml.errors import GateError
+from ml.hashing import hash_json, hash_tree
+from ml.storage import Storage
+
+FORMAT = 1
+REQUEST_ROWS = 12_000  # a receipt needs 10,000; the rest is margin for projects that quarantine at the door
+SHARD_ROWS = 1_000_000
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A frozen snapshot: its id, its rows by split, and whether it stood already."""
+
+    id: str
+    key: str
+    counts: dict[str, int]
+    unchanged: bool
+
+
+def read_contract(where: Storage, checkout: Path, project: str, progress: Progress) -> tuple[Contract, dict[str, Any]]:
+    """The contract of a project as its files now stand, checked, and the manifest that it was read from."""
+    manifest = warehouse.compiled_manifest(where, checkout, project, progress)
+    return lineage.complete(contracts.from_manifest(manifest, project), manifest), manifest
+
+
+def take(where: Storage, checkout: Path, project: str, load_ids: list[str], progress: Progress) -> Snapshot:
+    """Freeze the project's feature table with all that must agree with it, and make that the current snapshot.
+
+    Raises:
+        GateError: unless one build is green for every ancestor of the feature table.
+    """
+    contract, manifest = read_contract(where, checkout, project, progress)
+    warehouse.require_green(where, checkout, project, load_ids)
+    identity = _identity(where, contract, manifest, load_ids)
+    key = where.own(project, "snapshots", identity)
+    record = storage.read_json(where, f"{key}/snapshot.json")
+    if record is None:
+        with storage.staging(where, key) as folder, warehouse.connection(where) as opened:
+            record = _freeze(opened, contract, folder, progress)
+            record = {"id": identity, "project": project, "loads": load_ids, **record}
+            storage.write_local_json(folder / "snapshot.json", record)
+        unchanged = False
+    else:
+        unchanged = True
+    storage.write_json(where, where.own(project, "snapshot.json"), {"id": identity})
+    return Snapshot(identity, key, record["counts"], unchanged)
+
+
+def current(where: Storage, project: str) -> tuple[str, Path]:
+    """The id and the folder of the current snapshot.
+
+    Raises:
+        GateError: where none was taken.
+    """
+    pointer = storage.read_json(where, where.own(project, "snapshot.json"))
+    if pointer is None or not storage.exists(where, where.own(project, "snapshots", pointer["id"])):
+        raise GateError(f"project {project} has no snapshot in workspace {where.workspace}", f"run: skewless snapshot {project}")
+    return pointer["id"], storage.fetch(where, where.own(project, "snapshots", pointer["id"]))
+
+
+def _identity(where: Storage, contract: Contract, manifest: dict[str, Any], load_ids: list[str]) -> str:
+    """12 hexadecimal digits over everything that went in: raw loads, compiled SQL, seeds, salts (in the SQL), contract."""
+    needed = [manifest["nodes"][name] for name in sorted(warehouse.ancestors(manifest, contracts.features_node(manifest, contract.project)["unique_id"]))]
+    sql = {node["unique_id"]: (node.get("compiled_code") or node["checksum"]["checksum"]).replace(where.root, "") for node in needed}
+    return hash_json([FORMAT, load_ids, sql, contract.to_json()])[:12]
+
+
+def _freeze(opened: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, progress: Progress) -> dict[str, Any]:
+    key, sample, split = contract.only("key"), contract.only("sample"), contract.only("split")
+    table, request = contract.features_relation, contract.request_relation
+    columns = ", ".join(column.name for column in contract.columns)
+    order = f"order by {sample}, {key}"  # a fixed shuffle: every prefix of a shard is a nested sample
+
+    (total,) = opened.execute(f"select count(*) from {table}").fetchone() or (0,)
+    (requests,) = opened.execute(f"select count(*) from {request}").fetchone() or (0,)
+    if total != requests:
+        raise GateError(f"{table} has {total:,} rows and {request} has {requests:,}", f"a join of {table} loses or repeats rows; make its lookups unique by their key")
+
+    counts: dict[str, int] = {}
+    done = 0
+    for (name,) in opened.execute(f"select distinct {split} from {table} order by 1").fetchall():
+        reader = warehouse.stream(opened, f"select {columns} from {table} where {split} = '{name}' {order}")
+        writer, rows = None, 0
+        for batch in reader:
+            if rows % SHARD_ROWS < batch.num_rows or writer is None:
+                if writer is not None:
+                    writer.close()
+                path = folder / "features" / f"{name}-{rows // SHARD_ROWS:04d}.parquet"
+                path.parent.mkdir(exist_ok=True)
+                writer = pq.ParquetWriter(path, reader.schema, compression="zstd")
+            writer.write_batch(batch)
+            rows += batch.num_rows
+            done += batch.num_rows
+            progress("freezing features", done, total)
+        if writer is not None:
+            writer.close()
+        counts[name] = rows
+    for needed in ("train", "validation", "test"):
+        if not counts.get(needed):
+            raise GateError(f"the split {needed} of {table} is empty", "add data, or look at the shares and the cut in the vars of dbt_project.yml")
+
+    inputs = ", ".join(f"request.{column.name}" for column in contract.inputs)
+    sampled = f"select {key} from {table} {order} limit {REQUEST_ROWS}"
+    own = f"request.{key}, request.{split}, request.{sample}, request.{contract.only('target')}"
+    _write(opened, f"select {own}, {inputs} from {request} as request semi join ({sampled}) as sampled using ({key}) {order}", folder / "requests.parquet")
+    _write(opened, f"select {columns} from {table} semi join ({sampled}) as sampled using ({key}) {order}", folder / "expected.parquet")
+    for name in contract.lookups:
+        _write(opened, f"select * from {name} order by all", folder / "lookups" / f"{name}.parquet")
+    (folder / "contract.json").write_text(contract.to_json())
+    (folder / "online.sql").write_text(contract.online_sql + "\n")
+    return {
+        "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "counts": counts,
+        "files": hash_tree(folder),
+        "versions": {name: importlib.metadata.version(name) for name in ("duckdb", "dbt-core", "pyarrow")},
+    }
+
+
+def _write(opened: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    reader = warehouse.stream(opened, sql)
+    with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)

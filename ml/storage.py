@@ -1,0 +1,181 @@
+"""The file-system layer: the only room that knows what the storage root is.
+
+Everything else names things by keys ("raw/flights/planes", "workspaces/anna/flights/champion"), works on local folders
+that `staging` publishes whole, and reads from local folders that `fetch` hands out. An object store would upload and
+download at just these points.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.errors import SkewlessError, UsageError
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The storage root (an absolute path) and the workspace in it."""
+
+    root: str
+    workspace: str
+
+    def own(self, *parts: str) -> str:
+        """The key of something that belongs to the workspace."""
+        return "/".join(["workspaces", self.workspace, *parts])
+
+    def uri(self, key: str) -> str:
+        """What an engine or a library that reads by itself is given."""
+        return f"{self.root}/{key}"
+
+
+def open_storage(root: str, workspace: str) -> Storage:
+    """A storage at `root`.
+
+    Raises:
+        UsageError: for a root that is no path, or a workspace name that could not be a folder and a schema.
+    """
+    if "://" in root:
+        raise UsageError(
+            f"the storage root {root} is not a path",
+            "object stores are not supported yet; set SKEWLESS_ROOT to a folder",
+        )
+    if not workspace.replace("_", "").isalnum() or not workspace.isascii() or workspace != workspace.lower():
+        raise UsageError(
+            f"the workspace name {workspace!r} cannot be used",
+            "set SKEWLESS_WORKSPACE to small letters, digits and underscores",
+        )
+    return Storage(os.path.abspath(os.path.expanduser(root)), workspace)
+
+
+def exists(storage: Storage, key: str) -> bool:
+    return _local(storage, key).exists()
+
+
+def names(storage: Storage, key: str) -> list[str]:
+    """The names directly below a key, sorted; none where nothing is there."""
+    folder = _local(storage, key)
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def read_json(storage: Storage, key: str) -> Any:
+    """The JSON value at a key, or None where there is none.
+
+    Raises:
+        SkewlessError: naming the file, where its text is no JSON.
+    """
+    try:
+        return json.loads(_local(storage, key).read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise SkewlessError(
+            f"{storage.uri(key)} is damaged: {error}", "delete it and run the step that writes it again"
+        ) from error
+
+
+def write_json(storage: Storage, key: str, value: Any) -> None:
+    """Write a JSON value so that a reader sees the old one or the new one."""
+    write_atomic(_local(storage, key), lambda path: write_local_json(path, value), _scratch(storage))
+
+
+def write_local_json(path: Path, value: Any) -> None:
+    """Write a JSON value into a folder that `staging` will publish."""
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def write_file(storage: Storage, key: str, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file, then put it at the key in one step."""
+    write_atomic(_local(storage, key), write, _scratch(storage))
+
+
+def write_atomic(target: Path, write: Callable[[Path], object], scratch: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=_owner(), dir=scratch)) / target.name
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary.parent, ignore_errors=True)
+
+
+def remove(storage: Storage, key: str) -> None:
+    path = _local(storage, key)
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def fetch(storage: Storage, key: str) -> Path:
+    """A local file or folder with the content of the key, for reading only."""
+    return _local(storage, key)
+
+
+def working_folder(storage: Storage, key: str) -> Path:
+    """A local folder that outlives the step: the warehouse, dbt's target, a model store. Made where missing."""
+    folder = _local(storage, key)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def staging(storage: Storage, key: str) -> Iterator[Path]:
+    """An empty local folder that becomes the key when the block ends well; after a failure nothing has changed."""
+    target = _local(storage, key)
+    scratch = Path(tempfile.mkdtemp(prefix=_owner(), dir=_scratch(storage)))
+    new, old = scratch / "new", scratch / "old"
+    new.mkdir()
+    try:
+        yield new
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(new, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def lock(storage: Storage, key: str, purpose: str, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Hold an exclusive lock; while another process holds it, tell `waiting` who and wait. A dead holder holds nothing."""
+    path = _local(storage, key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            waiting(file.read().strip() or "another process")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        file.truncate()
+        file.write(f"`{purpose}`, process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%H:%M:%S')}")
+        file.flush()
+        yield
+
+
+def _local(storage: Storage, key: str) -> Path:
+    return Path(storage.root, key)
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-"
+
+
+def _scratch(storage: Storage) -> Path:
+    """The folder of temporary names, on the root's own file system; what killed processes left there is removed."""
+    scratch = Path(storage.root, "tmp")
+    scratch.mkdir(parents=True, exist_ok=True)
+    for left in scratch.iterdir():
+        host, _, rest = left.name.rpartition("-")[0].rpartition("-")
+        if host == socket.gethostname() and rest.isdigit() and not Path("/proc", rest).exists() and Path("/proc").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return scratch

@@ -1,0 +1,1 @@
+select airport, latitude, longitude from {{ ref('stg_flights__airports') }}

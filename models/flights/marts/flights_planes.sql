@@ -1,0 +1,1 @@
+select tail_number, manufactured_year, seats from {{ ref('stg_flights__planes') }}

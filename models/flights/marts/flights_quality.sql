@@ -1,0 +1,1 @@
+{{ rule_scorecard('int_flights_checked') }}

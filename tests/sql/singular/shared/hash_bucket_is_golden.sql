@@ -1,0 +1,12 @@
+-- The same three texts and integers stand in tests/python/test_hashing.py: SQL and Python must never part.
+with golden as (
+    select 'JFK|B6|2013-01-01' as key_text, 536481 as expected
+    union all
+    select '', 469719
+    union all
+    select 'Zürich 漢字 <null>', 216369
+)
+
+select key_text, expected, {{ hash_bucket('golden', 'key_text') }} as actual
+from golden
+where {{ hash_bucket('golden', 'key_text') }} <> expected
