@@ -1,5 +1,7 @@
 """Write, verify and load a bundle: everything that answers a request, and the receipt that it answers as the warehouse would."""
 
+from __future__ import annotations
+
 import importlib.metadata
 import json
 import shutil
@@ -7,25 +9,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
-from safetensors.torch import load_file
-from torch import nn
 
 from ml import contract as contracts
-from ml import encoding, network, online, storage
+from ml import online, storage
 from ml.contract import Contract
-from ml.encoding import Encoding
 from ml.errors import GateError, SkewlessError
 from ml.hashing import hash_json, hash_tree
-from ml.network import NetworkConfig
 from ml.online import OnlineFeatures
 from ml.storage import Storage
+
+if TYPE_CHECKING:
+    from ml.answer import Model
 
 FORMAT = 1
 RECEIPT_ROWS = 10_000
@@ -33,16 +33,6 @@ REQUEST_SIZE = 1_000
 ABSOLUTE, RELATIVE = 1e-12, 1e-9
 REFERENCE_ROWS = 5_000
 Progress = Callable[[str, float, float], None]
-
-
-@dataclass(frozen=True)
-class Model:
-    """A network that answers: weights, encoding, calibration."""
-
-    contract: Contract
-    network: nn.Module
-    encoding: Encoding
-    calibration: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -57,15 +47,6 @@ class Bundle:
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """float64 [rows] each; regression has an interval, binary a probability alone."""
-
-    prediction: np.ndarray
-    lower: np.ndarray | None
-    upper: np.ndarray | None
-
-
-@dataclass(frozen=True)
 class Package:
     """A written bundle."""
 
@@ -73,31 +54,6 @@ class Package:
     key: str
     receipt: dict[str, Any]
     unchanged: bool
-
-
-def load_network(folder: Path, contract: Contract) -> Model:
-    """The network of a run or of a bundle, ready to answer."""
-    shape = json.loads((folder / "network.json").read_text())
-    config = NetworkConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in shape.items()})
-    module = network.build(contract, config)
-    module.load_state_dict(load_file(folder / "weights.safetensors"))
-    fitted = encoding.from_json((folder / "encoding.json").read_text())
-    return Model(contract, module.eval(), fitted, json.loads((folder / "calibration.json").read_text()))
-
-
-@torch.inference_mode()
-def predict(model: Model, features: pa.Table | pa.RecordBatch) -> Predictions:
-    """Answers for feature rows, in the target's own unit."""
-    numerical, categorical = encoding.encode(model.encoding, features)
-    outputs = model.network(torch.from_numpy(numerical), torch.from_numpy(categorical)).double().numpy()
-    if model.contract.task == "binary":
-        logit = outputs[:, 0] * model.calibration["scale"] + model.calibration["shift"]
-        return Predictions(1 / (1 + np.exp(-logit)), None, None)
-    fitted = model.encoding
-    values = outputs * fitted.target_std + fitted.target_mean + encoding.offset(features, fitted.baseline)[:, None]
-    lower, upper = values[:, 1:].min(1) - model.calibration["margin"], values[:, 1:].max(1) + model.calibration["margin"]
-    # A negative margin may cross the bounds, and the mean of a skewed target may lie outside its quantiles.
-    return Predictions(values[:, 0], np.minimum(lower, values[:, 0]), np.maximum(upper, values[:, 0]))
 
 
 def package(where: Storage, project: str, metrics: dict[str, Any], progress: Progress) -> Package:
@@ -125,7 +81,7 @@ def package(where: Storage, project: str, metrics: dict[str, Any], progress: Pro
         receipt = make_receipt(OnlineFeatures(contract, out / "lookups"), frozen, progress)
         if not receipt["ok"]:
             raise GateError(f"the receipt refuses: {receipt['verdict']}", "the warehouse and the online SQL disagree; look at the macros of the features named, build and snapshot again")
-        _write_reference(load_network(run, contract), frozen, out / "reference.parquet")
+        _write_reference(run, contract, frozen, out / "reference.parquet")
         storage.write_local_json(out / "receipt.json", receipt)
         storage.write_local_json(out / "metrics.json", metrics)
         about = {
@@ -163,6 +119,8 @@ def verify(folder: Path) -> dict[str, Any]:
 
 def load(folder: Path) -> Bundle:
     """Verify a bundle and load it."""
+    from ml.answer import load_network  # torch takes seconds, and most verbs only verify
+
     about = verify(folder)
     contract = contracts.load(folder / "contract.json")
     return Bundle(about["id"], folder, contract, load_network(folder, contract), OnlineFeatures(contract, folder / "lookups"))
@@ -191,13 +149,15 @@ def make_receipt(features: OnlineFeatures, frozen: Path, progress: Progress) -> 
         parts.append(features.features(parsed))
         progress("receipt", start + slice_.num_rows, requests.num_rows)
     answered = pa.concat_tables(parts)
+    total = sum(json.loads((frozen / "snapshot.json").read_text())["counts"].values())
+    if requests.num_rows < min(RECEIPT_ROWS, total):
+        problems.append(f"only {requests.num_rows:,} of {total:,} rows were frozen, and {RECEIPT_ROWS:,} are needed")
     compared = {name: _compare(expected[name], answered[name], expected[key]) for name in (column.name for column in contract.features)}
     problems += [f"{name} differs in {c['differing']:,} of {requests.num_rows:,} rows, at worst {c['worst']}" for name, c in compared.items() if c["differing"]]
     return {
         "ok": not problems,
         "verdict": "; ".join(problems[:5]) or f"{requests.num_rows:,} rows, {len(compared)} features: online equals warehouse",
         "rows": requests.num_rows,
-        "wanted_rows": RECEIPT_ROWS,
         "refused": sum("refused" in problem for problem in problems),
         "features": compared,
         "engines": _engines(),
@@ -229,12 +189,13 @@ def _compare(expected: pa.ChunkedArray, actual: pa.ChunkedArray, keys: pa.Chunke
     return {"differing": int(bad.sum()), "largest_difference": largest, "worst": worst}
 
 
-def _write_reference(model: Model, frozen: Path, path: Path) -> None:
+def _write_reference(run: Path, contract: Contract, frozen: Path, path: Path) -> None:
     """Feature rows of the train split among the frozen ones, with the network's answers: what drift compares with."""
-    contract = model.contract
+    from ml.answer import load_network, predict
+
     table = pq.read_table(frozen / "expected.parquet").filter(pc.field(contract.only("split")) == "train").slice(0, REFERENCE_ROWS)
     names = [column.name for column in contract.features]
-    answers = predict(model, table)
+    answers = predict(load_network(run, contract), table)
     pq.write_table(table.select(names).append_column("prediction", pa.array(answers.prediction)), path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ml import bundle, dataset, encoding, storage
+from ml import answer, dataset, encoding, storage
 from ml import contract as contracts
 from ml.contract import Contract
 from ml.encoding import Encoding
@@ -46,14 +46,14 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
         raise GateError(f"project {project} has no training run in workspace {where.workspace}", f"run: skewless train {project}")
     run_key = where.own(project, "runs", pointer["id"])
     here = Path(__file__)
-    code = hashlib.sha256(here.read_bytes() + here.with_name("bundle.py").read_bytes()).hexdigest()[:12]
+    code = hashlib.sha256(here.read_bytes() + here.with_name("answer.py").read_bytes()).hexdigest()[:12]
     key = f"{run_key}.metrics.json"
     known = storage.read_json(where, key)
     if known and known["code"] == code:
         return known, True
     folder = storage.fetch(where, where.own(project, "snapshots", pointer["snapshot"]))
     contract = contracts.load(folder / "contract.json")
-    model = bundle.load_network(storage.fetch(where, run_key), contract)
+    model = answer.load_network(storage.fetch(where, run_key), contract)
     baselines = _baselines(where, project, pointer["snapshot"], contract, folder, model.encoding, progress)
 
     metrics: dict[str, Any] = {"project": project, "task": contract.task, "target": contract.only("target"), "run": pointer["id"], "snapshot": pointer["snapshot"], "code": code}
@@ -74,14 +74,14 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
     return metrics, False
 
 
-def _answers(model: bundle.Model, contract: Contract, folder: Path, split: str, progress: Progress) -> tuple[Answers, dict[str, Any]]:
-    truth, answer, groups, inside, width = [], [], [], [], []
+def _answers(model: answer.Model, contract: Contract, folder: Path, split: str, progress: Progress) -> tuple[Answers, dict[str, Any]]:
+    truth, predictions, groups, inside, width = [], [], [], [], []
     names: dict[str, list[Any]] = {name: [] for name in contract.slices}
     total, done = dataset.count_rows(folder, split), 0
     for batch in dataset.record_batches(folder, split):
-        predicted = bundle.predict(model, batch)
+        predicted = answer.predict(model, batch)
         truth.append(dataset.target_values(batch, contract.only("target")))
-        answer.append(predicted.prediction)
+        predictions.append(predicted.prediction)
         groups.extend(str(value) for value in batch[contract.only("group")].to_pylist())
         if predicted.lower is not None and predicted.upper is not None:
             inside.append((truth[-1] >= predicted.lower) & (truth[-1] <= predicted.upper))
@@ -91,7 +91,7 @@ def _answers(model: bundle.Model, contract: Contract, folder: Path, split: str, 
         done += batch.num_rows
         progress(f"evaluating {split}", done, total)
     unique, index = np.unique(np.array(groups), return_inverse=True)
-    answers = Answers(np.concatenate(truth), np.concatenate(answer), index, len(unique))
+    answers = Answers(np.concatenate(truth), np.concatenate(predictions), index, len(unique))
     extra: dict[str, Any] = {}
     if inside:
         extra = {"coverage": float(np.concatenate(inside).mean()), "interval_width": float(np.concatenate(width).mean())}

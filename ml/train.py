@@ -53,6 +53,7 @@ class Run:
     epochs: int
     best_epoch: int
     score: float
+    rows: int
     unchanged: bool
 
 
@@ -78,7 +79,7 @@ def train(where: Storage, project: str, config: TrainConfig, progress: Progress)
     else:
         unchanged = True
     storage.write_json(where, where.own(project, "run.json"), {"id": run_id, "snapshot": snapshot_id})
-    return Run(run_id, key, len(record["history"]), record["best_epoch"], record["best_score"], unchanged)
+    return Run(run_id, key, len(record["history"]), record["best_epoch"], record["best_score"], record["rows"], unchanged)
 
 
 def _train(where: Storage, contract: Contract, folder: Path, config: TrainConfig, checkpoint: str, out: Path, progress: Progress) -> dict[str, Any]:

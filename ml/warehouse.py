@@ -122,6 +122,21 @@ def stream(opened: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
     return opened.execute(sql).to_arrow_reader(BATCH_ROWS)
 
 
+def books(where: Storage, project: str) -> dict[str, int] | None:
+    """Raw, clean, quarantined and duplicate rows of a project, or None where it keeps no such relations."""
+    with connection(where) as opened:
+        tables = {name for (name,) in opened.execute("select table_name from information_schema.tables").fetchall()}
+        if not {f"{project}_{name}" for name in ("clean", "quarantine", "quality")} <= tables:
+            return None
+        counted = opened.execute(
+            f"""select coalesce(sum(row_count), 0)::bigint, (select count(*) from {project}_clean),
+                (select count(*) from {project}_quarantine), coalesce(sum(broken_count), 0)::bigint
+            from {project}_quality where rule_name = 'duplicate'"""
+        ).fetchone()
+        assert counted is not None
+        return dict(zip(("raw", "clean", "quarantine", "duplicates"), counted, strict=True))
+
+
 def environment(where: Storage) -> dict[str, str]:
     """The environment of a child process that works in this workspace; every dependency's telemetry is off."""
     return {

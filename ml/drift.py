@@ -1,0 +1,166 @@
+"""The reference sample against the prediction log: how far features and predictions have moved, and a verdict."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml import contract as contracts
+from ml import storage
+from ml.contract import Contract
+from ml.errors import GateError
+from ml.storage import Storage
+
+LOGGED = {"text": "varchar", "integer": "bigint", "double": "double", "boolean": "boolean", "timestamp": "timestamp", "date": "date"}
+MAX_ROWS = 200_000  # the statistics sort; beyond this a hash sample says the same
+PAGE_ROWS = 5_000
+LEAST_ROWS = 100
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The verdict with all that it rests on, and where Evidently's page lies."""
+
+    drifted: bool
+    record: dict[str, Any]
+    page: str | None
+
+
+def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Progress) -> Findings:
+    """Compare the champion's prediction log with its reference sample.
+
+    Numerical columns: Wasserstein distance in standard deviations of the reference. Categorical ones:
+    Jensen-Shannon distance, base 2. Thresholds are data: `meta.ml.drift` of the feature table, `drift` of a column.
+
+    Raises:
+        GateError: with fewer than LEAST_ROWS predictions to judge.
+    """
+    contract = contracts.load(bundle / "contract.json")
+    reference = pq.read_table(bundle / "reference.parquet")
+    current, rows, unreadable = _read_log(storage.fetch(where, where.own(project, "predictions", bundle.name)), contract)
+    if rows < LEAST_ROWS:
+        raise GateError(
+            f"the champion {bundle.name} of {project} has logged {rows} predictions; drift needs {LEAST_ROWS}",
+            f"serve some: skewless serve {project}",
+        )
+    findings = [_compare("prediction", "numerical", contract.drift["numerical"], "prediction", reference, current)]
+    for column in contract.features:
+        threshold = contract.drift[column.kind]
+        if isinstance(column.drift, (int, float)) and not isinstance(column.drift, bool):
+            threshold = float(column.drift)
+        role = "ignored" if column.drift == "ignore" else "feature"
+        findings.append(_compare(column.name, column.kind, threshold, role, reference, current))
+    voting = [finding for finding in findings if finding["role"] == "feature"]
+    moved = [finding["name"] for finding in voting if finding["drifted"]]
+    share = len(moved) / len(voting) if voting else 0.0
+    drifted = findings[0]["drifted"] or share >= contract.drift["share"]
+    record: dict[str, Any] = {
+        "project": project,
+        "model_version": bundle.name,
+        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "drifted": drifted,
+        "verdict": _sentence(drifted, findings[0], moved, len(voting), contract.drift["share"]),
+        "rows": rows,
+        "rows_compared": current.num_rows,
+        "reference_rows": reference.num_rows,
+        "unreadable_lines": unreadable,
+        "share_drifted": share,
+        "thresholds": contract.drift,
+        "findings": sorted(findings, key=lambda finding: (finding["role"] != "prediction", -finding["score"])),
+    }
+    key = where.own(project, "drift", record["at"].replace(":", "").replace("+0000", "Z"))
+    storage.write_json(where, f"{key}.json", record)
+    shown = None
+    if page:
+        progress("Evidently's page", 0, 0)
+        storage.write_file(where, f"{key}.html", lambda path: _write_page(contract, reference, current, path))
+        shown = where.uri(f"{key}.html")
+    return Findings(drifted, record, shown)
+
+
+def _read_log(folder: Path, contract: Contract) -> tuple[pa.Table, int, int]:
+    """The logged features and predictions (a hash sample of at most MAX_ROWS), rows in all, lines that no JSON is in."""
+    files = sorted(str(path) for path in folder.glob("data/*"))
+    names = [column.name for column in contract.features]
+    types = {"prediction_id": "varchar", "prediction": "double", **{column.name: LOGGED[column.type] for column in contract.features}}
+    if not files:
+        return pa.table({"prediction": pa.array([], pa.float64())}), 0, 0
+    with duckdb.connect() as opened:
+        opened.execute(
+            "create view logged as select * from read_json($files, format = 'newline_delimited', columns = $columns, ignore_errors = true)"
+            .replace("$files", repr(files)).replace("$columns", repr(types))
+        )  # fmt: skip
+        rows, unreadable = opened.execute("select count(prediction_id), count(*) - count(prediction_id) from logged").fetchone() or (0, 0)
+        bound = min(1 << 20, int((1 << 20) * MAX_ROWS / max(rows, 1)))
+        quoted = ", ".join(f'"{name}"' for name in ("prediction", *names))
+        sample = f"select {quoted} from logged where (md5_number(prediction_id) & 1048575) < {bound} order by prediction_id"
+        return opened.execute(sample).to_arrow_table(), rows, unreadable
+
+
+def _compare(name: str, kind: str, threshold: float, role: str, reference: pa.Table, current: pa.Table) -> dict[str, Any]:
+    from scipy.spatial.distance import jensenshannon
+    from scipy.stats import wasserstein_distance
+
+    before, after = reference[name], current[name]
+    missing = (before.null_count / max(len(before), 1), after.null_count / max(len(after), 1))
+    if kind == "numerical":
+        left, right = (column.drop_null().cast(pa.float64()).to_numpy() for column in (before, after))
+        scale = max(float(left.std()), 1e-3) if len(left) else 1.0
+        score = float(wasserstein_distance(left, right)) / scale if len(left) and len(right) else 0.0
+        says = f"mean {_mean(left)} → {_mean(right)}"
+    else:
+        counts = [dict(zip(*np.unique(column.drop_null().to_numpy(), return_counts=True), strict=True)) for column in (before, after)]
+        values = sorted(set(counts[0]) | set(counts[1]))
+        shares = [np.array([count.get(value, 0) for value in values]) / max(sum(count.values()), 1) for count in counts]
+        score = float(jensenshannon(*shares, base=2)) if values else 0.0
+        most = int(np.argmax(np.abs(shares[1] - shares[0]))) if values else 0
+        says = f"{values[most]} {shares[0][most]:.1%} → {shares[1][most]:.1%}" if values else "no values"
+    return {
+        "name": name,
+        "kind": kind,
+        "role": role,
+        "score": score,
+        "threshold": threshold,
+        "drifted": score > threshold or abs(missing[1] - missing[0]) > threshold,
+        "missing_before": missing[0],
+        "missing_now": missing[1],
+        "says": says,
+    }
+
+
+def _mean(values: np.ndarray) -> str:
+    return f"{values.mean():.4g}" if len(values) else "none"
+
+
+def _sentence(drifted: bool, prediction: dict[str, Any], moved: list[str], voting: int, share: float) -> str:
+    named = f" ({', '.join(moved)})" if moved else ""
+    features = f"{len(moved)} of {voting} voting features moved{named}, {share:.0%} are needed for a verdict"
+    answers = f"predictions {'moved' if prediction['drifted'] else 'did not move'}, {prediction['says']}"
+    return f"{'drift' if drifted else 'no drift'}: {features}; {answers}"
+
+
+def _write_page(contract: Contract, reference: pa.Table, current: pa.Table, path: Path) -> None:
+    """Evidently's drift preset over bounded samples, as one self-contained page."""
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    names = ["prediction", *(column.name for column in contract.features)]
+    numerical = ["prediction", *contract.numerical]
+    definition = DataDefinition(numerical_columns=numerical, categorical_columns=list(contract.categorical))
+    sets = []
+    for table in (reference, current):
+        step = max(1, table.num_rows // PAGE_ROWS)
+        frame = table.select(names).take(pa.array(range(0, table.num_rows, step))).to_pandas()
+        sets.append(Dataset.from_pandas(frame.astype({name: float for name in numerical}), data_definition=definition))
+    preset = DataDriftPreset(
+        num_method="wasserstein", num_threshold=contract.drift["numerical"],
+        cat_method="jensenshannon", cat_threshold=contract.drift["categorical"],
+    )  # fmt: skip
+    Report([preset]).run(current_data=sets[1], reference_data=sets[0]).save_html(str(path))

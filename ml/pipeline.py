@@ -1,0 +1,98 @@
+"""`skewless run`: the verbs one after the other, each a process of its own, and a summary of what came of them."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from typing import Any
+
+from ml import warehouse
+from ml.console import show
+from ml.errors import GateError
+from ml.verbs import Context, Outcome, score_table
+
+STEPS: tuple[tuple[str, list[str]], ...] = (
+    ("ingest", []), ("build", []), ("check", []), ("snapshot", []), ("train", []), ("evaluate", []),
+    ("package", []), ("promote", []), ("serve", ["--check"]), ("drift", []),
+)  # fmt: skip
+
+
+class StepFailed(Exception):
+    """A step has said on standard error what went wrong; only its exit code is left to pass on."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exit {code}")
+        self.code = code
+
+
+def run(context: Context) -> Outcome:
+    """The whole way from files to a served prediction. A drift verdict is reported and fails nothing."""
+    quiet, began = context.arguments.json, time.monotonic()
+    run_id = uuid.uuid4().hex[:8]
+    done: dict[str, dict[str, Any]] = {}
+    for verb, extra in STEPS:
+        options = [*extra, *_options(context, verb)]
+        started = time.monotonic()
+        result = _step(context, verb, options, run_id)
+        done[verb] = result
+        if not quiet:
+            mark = "=" if result["unchanged"] else "+"
+            label = "serve --check" if verb == "serve" else verb
+            note = "  (unchanged)" if result["unchanged"] else ""
+            show(f"{mark} {label:<14}{time.monotonic() - started:6.1f} s  {result['summary']}{note}")
+    seconds = time.monotonic() - began
+    redone = [verb for verb, result in done.items() if not result["unchanged"] and verb not in ("check", "drift")]
+    shown = () if quiet else _summary(context, done, redone)
+    said = f"run {run_id} of {context.project} in {seconds:.0f} s; " + (f"redone: {', '.join(redone)}" if redone else "nothing had changed, nothing was redone")
+    return Outcome(said, {"run": run_id, "seconds": round(seconds, 1), "steps": done}, unchanged=not redone, shown=shown)
+
+
+def _step(context: Context, verb: str, options: list[str], run_id: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "ml.cli", verb, context.project, "--json", *options]
+    environment = {**warehouse.environment(context.where), "SKEWLESS_RUN_ID": run_id}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(context.checkout), os.environ.get("PYTHONPATH", "")]))
+    finished = subprocess.run(command, cwd=context.checkout, env=environment, stdout=subprocess.PIPE, text=True)
+    if finished.returncode not in (0, *((GateError.exit_code,) if verb == "drift" else ())):
+        raise StepFailed(finished.returncode)
+    return json.loads(finished.stdout) if finished.stdout.strip() else {"summary": "too little was logged to judge", "unchanged": True}
+
+
+def _options(context: Context, verb: str) -> list[str]:
+    """The options of `run` that a step takes."""
+    given = context.arguments
+    found: list[str] = []
+    if verb == "train":
+        found += ["--epochs", str(given.epochs)] if given.epochs is not None else []
+        found += ["--seed", str(given.seed)] if given.seed is not None else []
+    if verb == "drift" and given.no_page:
+        found.append("--no-page")
+    return found
+
+
+def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str]) -> tuple[Any, ...]:
+    metrics, receipt, asked = done["evaluate"], done["package"]["receipt"], done["serve"]
+    target = metrics["target"]
+    books = done["build"]["books"]
+    lines = [f"\n{context.project}: {target}"]
+    if books:
+        lines.append(f"rows      {books['raw']:,} in = {books['clean']:,} clean + {books['quarantine']:,} quarantined + {books['duplicates']:,} duplicates")
+    if metrics["task"] == "regression":
+        coverage = ", ".join(f"{metrics[split]['coverage']:.1%} of {split}" for split in ("test", "production") if metrics[split])
+        lines.append(f"intervals hold the truth for {coverage}; 90 % were asked for")
+    worst = max((entry["largest_difference"] for entry in receipt["features"].values()), default=0.0)
+    lines.append(f"receipt   {receipt['verdict']}; largest difference {worst:g}")
+    lines.append(f"requests  p50 {asked['p50_ms']} ms, p99 {asked['p99_ms']} ms; an empty endpoint of the same server {asked['empty_p50_ms']} ms")
+    if "drift" in done:
+        lines.append(f"drift     {done['drift']['summary']}")
+    example = json.dumps(done["check"].get("example", {}))
+    after = [
+        "",
+        "next:",
+        f"  skewless serve {context.project} --port 3000",
+        f"  curl -s localhost:3000/predict -H 'Content-Type: application/json' -d '{example}'",
+        f"  skewless models {context.project};  skewless cost {context.project}",
+        "",
+    ]
+    return ("\n".join(lines[:2] if books else lines[:1]), score_table(metrics), "\n".join([*lines[2 if books else 1 :], *after]))

@@ -1,0 +1,223 @@
+"""The routes. Mounted in the BentoML service as an ASGI app, because BentoML's own API route costs more than the answer."""
+
+import json
+import logging
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+import bentoml
+import prometheus_client
+import pyarrow as pa
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from ml import answer as answers
+from ml import bundle as bundles
+from ml import online, registry, storage
+from ml.answer import Predictions
+from ml.bundle import Bundle
+from ml.online import Refusal
+from serving.openapi import describe_service
+from serving.page import render
+
+MAX_BYTES = 8 << 20
+MAX_ROWS = 10_000
+DIRECT_ROWS = 64  # a thread's hand-over costs more than so few rows
+log = logging.getLogger("skewless.serving")
+# The monitor warns of every value whose role it does not know; ours are the roles of the contract.
+logging.getLogger("bentoml._internal.monitoring.base").setLevel(logging.ERROR)
+
+
+@dataclass
+class Champion:
+    """The bundle that answers, where it comes from, and what is counted about it."""
+
+    root: str
+    workspace: str
+    project: str
+    bundle: Bundle | None = None
+    openapi: dict[str, Any] = field(default_factory=dict)
+    log_path: str = ""
+
+    def load(self) -> None:
+        """Load the champion, answer its example once, and fail the start of the worker if either is impossible."""
+        where = storage.open_storage(self.root, self.workspace)
+        loaded = bundles.load(registry.champion_folder(where, self.project))
+        answer, _ = answer_rows(loaded, [loaded.contract.example()], "example")
+        self.openapi = describe_service(loaded, answer)
+        self.log_path = str(storage.working_folder(where, where.own(self.project, "predictions")))
+        self.bundle = loaded
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Prometheus counters, beside BentoML's own on /metrics."""
+
+    predictions: prometheus_client.Counter
+    refusals: prometheus_client.Counter
+    flags: prometheus_client.Counter
+    seconds: prometheus_client.Histogram
+
+
+def answer_rows(bundle: Bundle, rows: list[Any], request_id: str) -> tuple[dict[str, Any], tuple[pa.Table, Predictions, list[list[str]]] | None]:
+    """The body that answers rows, and what is to be logged; or a body with refusals, and None."""
+    inputs, refusals = online.parse(bundle.contract, rows)
+    if not refusals:
+        refusals, flags = bundle.online.judge(inputs)
+    if refusals:
+        return refused(refusals, request_id), None
+    features = bundle.online.features(inputs)
+    predicted = answers.predict(bundle.model, features)
+    predictions = [
+        {
+            "prediction": float(predicted.prediction[row]),
+            "interval": None if predicted.lower is None or predicted.upper is None else [float(predicted.lower[row]), float(predicted.upper[row])],
+            "flags": flags[row],
+        }
+        for row in range(len(rows))
+    ]
+    body = {"request_id": request_id, "model_version": bundle.id, "predictions": predictions}
+    return body, (features, predicted, flags)
+
+
+def refused(refusals: list[Refusal], request_id: str) -> dict[str, Any]:
+    rows = len({refusal.row for refusal in refusals})
+    return {
+        "error": f"{rows} row{'s' if rows > 1 else ''} refused, nothing predicted",
+        "request_id": request_id,
+        "refusals": [refusal.to_dict() for refusal in refusals[:100]],
+        "refusal_count": len(refusals),
+    }
+
+
+def build_app(champion: Champion) -> Starlette:
+    """The ASGI app over a champion that is loaded later, when the worker starts."""
+    metrics = Metrics(
+        prometheus_client.Counter("skewless_predictions", "Rows predicted", ["project", "version"]),
+        prometheus_client.Counter("skewless_refusals", "Rules broken at the door", ["project", "rule"]),
+        prometheus_client.Counter("skewless_flags", "Flag rules broken by rows that were served", ["project", "rule"]),
+        prometheus_client.Histogram("skewless_predict_seconds", "Time from parsed body to answer", ["project"]),
+    )
+
+    async def predict(request: Request) -> Response:
+        request_id = uuid.uuid4().hex
+        bundle = champion.bundle
+        if bundle is None:
+            return _error(503, "no champion is loaded yet", request_id)
+        body = await _body(request)
+        if body is None:
+            return _error(413, f"the body is larger than {MAX_BYTES:,} bytes; send fewer rows at a time", request_id)
+        try:
+            payload = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            return _error(400, f"the body is no JSON: {error}", request_id)
+        rows = payload if isinstance(payload, list) else [payload]
+        if not rows:
+            return _error(400, "the list of rows is empty", request_id)
+        if len(rows) > MAX_ROWS:
+            return _error(413, f"{len(rows):,} rows are more than {MAX_ROWS:,}; send them in parts", request_id)
+        began = time.perf_counter()
+        if len(rows) <= DIRECT_ROWS:
+            answer, logged = answer_rows(bundle, rows, request_id)
+        else:
+            answer, logged = await run_in_threadpool(answer_rows, bundle, rows, request_id)
+        metrics.seconds.labels(champion.project).observe(time.perf_counter() - began)
+        if logged is None:
+            for refusal in answer["refusals"]:
+                metrics.refusals.labels(champion.project, refusal["rule"]).inc()
+            return JSONResponse(answer, 422)
+        _log(champion.log_path, bundle, request_id, *logged)
+        metrics.predictions.labels(champion.project, bundle.id).inc(len(rows))
+        for name in (name for row in logged[2] for name in row):
+            metrics.flags.labels(champion.project, name).inc()
+        if not isinstance(payload, list):
+            (only,) = answer.pop("predictions")
+            answer |= only
+        return JSONResponse(answer)
+
+    async def contract(request: Request) -> Response:
+        bundle = champion.bundle
+        if bundle is None:
+            return _error(503, "no champion is loaded yet", uuid.uuid4().hex)
+        return JSONResponse(describe_contract(bundle))
+
+    async def openapi(request: Request) -> Response:
+        return JSONResponse(champion.openapi, 200 if champion.bundle else 503)
+
+    async def index(request: Request) -> Response:
+        bundle = champion.bundle
+        return HTMLResponse(render(bundle) if bundle else "no champion is loaded yet", 200 if bundle else 503)
+
+    return Starlette(
+        routes=[
+            Route("/", index, methods=["GET"]),
+            Route("/predict", predict, methods=["POST"]),
+            Route("/contract", contract, methods=["GET"]),
+            Route("/openapi.json", openapi, methods=["GET"]),
+        ]
+    )
+
+
+def describe_contract(bundle: Bundle) -> dict[str, Any]:
+    """What a client may know: the inputs, the rules at the door, what is predicted, and by which version."""
+    contract = bundle.contract
+    target = next(column for column in contract.columns if column.role == "target")
+    return {
+        "project": contract.project,
+        "model_version": bundle.id,
+        "task": contract.task,
+        "predicts": {"name": target.name, "unit": target.unit or None, "description": target.description},
+        "interval_coverage": bundle.model.calibration.get("coverage"),
+        "inputs": [online.describe(column) for column in contract.inputs],
+        "rules": [
+            {"name": rule.name, "action": rule.action, "inputs": list(rule.inputs), "description": rule.description}
+            for rule in contract.rules
+            if rule.sql
+        ],
+        "features": [column.name for column in contract.features],
+        "example": contract.example(),
+        "limits": {"rows": MAX_ROWS, "bytes": MAX_BYTES},
+    }
+
+
+def _log(log_path: str, bundle: Bundle, request_id: str, features: pa.Table, predicted: Predictions, flags: list[list[str]]) -> None:
+    """One JSON line a row, by BentoML's monitor: the features and the answer, for drift and for later outcomes."""
+    now, count = datetime.now(timezone.utc).isoformat(timespec="milliseconds"), features.num_rows
+    with bentoml.monitor(bundle.id, monitor_class="default", monitor_options={"log_path": log_path}) as monitor:
+        monitor.log_batch([f"{request_id}-{row}" for row in range(count)], "prediction_id", "key", "categorical")
+        monitor.log_batch([now] * count, "predicted_at", "time", "categorical")
+        monitor.log_batch([bundle.id] * count, "model_version", "version", "categorical")
+        for column in bundle.contract.features:
+            monitor.log_batch(features[column.name].to_pylist(), column.name, "feature", column.kind)
+        monitor.log_batch(predicted.prediction.tolist(), "prediction", "prediction", "numerical")
+        if predicted.lower is not None and predicted.upper is not None:
+            monitor.log_batch(predicted.lower.tolist(), "prediction_lower", "prediction", "numerical")
+            monitor.log_batch(predicted.upper.tolist(), "prediction_upper", "prediction", "numerical")
+        monitor.log_batch([" ".join(names) for names in flags], "flags", "flags", "categorical")
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body, or None as soon as it is known to be too large."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > MAX_BYTES:
+        return None
+    parts, size = [], 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > MAX_BYTES:
+                return None
+            parts.append(part)
+    except ClientDisconnect:
+        log.info("a client left before its request was read")
+    return b"".join(parts)
+
+
+def _error(status: int, message: str, request_id: str) -> Response:
+    return JSONResponse({"error": message, "request_id": request_id}, status)

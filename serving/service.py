@@ -1,0 +1,25 @@
+"""The BentoML service. `bentoml serve serving.service:Predictor` with SKEWLESS_PROJECT set; `skewless serve` does that."""
+
+import os
+
+import bentoml
+
+from serving.app import Champion, build_app
+
+champion = Champion(
+    root=os.environ.get("SKEWLESS_ROOT", ".skewless"),
+    workspace=os.environ.get("SKEWLESS_WORKSPACE", "default"),
+    project=os.environ.get("SKEWLESS_PROJECT", ""),
+)
+
+
+@bentoml.service(name="skewless", workers=1, traffic={"timeout": 30})
+@bentoml.asgi_app(build_app(champion), path="/")
+class Predictor:
+    """Loads the champion when the worker starts; the routes are in app.py, beside BentoML's own."""
+
+    def __init__(self) -> None:
+        champion.load()
+
+    async def __is_ready__(self) -> bool:
+        return champion.bundle is not None
