@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,8 +39,8 @@ class Predictions:
 def load_network(folder: Path, contract: Contract) -> Model:
     """The network of a run or of a bundle, ready to answer."""
     shape = json.loads((folder / "network.json").read_text())
-    config = NetworkConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in shape.items()})
-    module = network.build(contract, config)
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in shape.items()}
+    module = network.build(contract, NetworkConfig(**fields))
     module.load_state_dict(load_file(folder / "weights.safetensors"))
     fitted = encoding.from_json((folder / "encoding.json").read_text())
     return Model(contract, module.eval(), fitted, json.loads((folder / "calibration.json").read_text()))

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,10 @@ def package(where: Storage, project: str, metrics: dict[str, Any], progress: Pro
         contract = contracts.load(out / "contract.json")
         receipt = make_receipt(OnlineFeatures(contract, out / "lookups"), frozen, progress)
         if not receipt["ok"]:
-            raise GateError(f"the receipt refuses: {receipt['verdict']}", "the warehouse and the online SQL disagree; look at the macros of the features named, build and snapshot again")
+            raise GateError(
+                f"the receipt refuses: {receipt['verdict']}",
+                "the warehouse and the online SQL disagree; look at the macros of the features named, build and snapshot again",
+            )
         _write_reference(run, contract, frozen, out / "reference.parquet")
         storage.write_local_json(out / "receipt.json", receipt)
         storage.write_local_json(out / "metrics.json", metrics)
@@ -89,7 +92,7 @@ def package(where: Storage, project: str, metrics: dict[str, Any], progress: Pro
             "project": project,
             "run": metrics["run"],
             "snapshot": metrics["snapshot"],
-            "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": hash_tree(out),
         }
         storage.write_local_json(out / "bundle.json", about)
@@ -111,7 +114,10 @@ def verify(folder: Path) -> dict[str, Any]:
     actual = {name: value for name, value in hash_tree(folder).items() if name in about["files"]}
     for name, value in about["files"].items():
         if actual.get(name) != value:
-            raise GateError(f"{name} of bundle {about['id']} is not what was packaged", "somebody edited it; package again: skewless package " + about["project"])
+            raise GateError(
+                f"{name} of bundle {about['id']} is not what was packaged",
+                "somebody edited it; package again: skewless package " + about["project"],
+            )
     if receipt.get("ok") is not True:
         raise GateError(f"bundle {about['id']} has no good receipt", f"package it again: skewless package {about['project']}")
     return about
@@ -135,17 +141,26 @@ def make_receipt(features: OnlineFeatures, frozen: Path, progress: Progress) -> 
     requests, expected = pq.read_table(frozen / "requests.parquet"), pq.read_table(frozen / "expected.parquet")
     key = contract.only("key")
     if requests[key].to_pylist() != expected[key].to_pylist():
-        raise SkewlessError("the frozen requests and features are not of the same rows", "the snapshot is damaged; delete it and take it again")
+        raise SkewlessError(
+            "the frozen requests and features are not of the same rows", "the snapshot is damaged; delete it and take it again"
+        )
     names = [column.name for column in contract.inputs]
     problems: list[str] = []
     parts = []
     for start in range(0, requests.num_rows, REQUEST_SIZE):
         slice_ = requests.slice(start, REQUEST_SIZE)
-        body = json.dumps([{name: online.to_json_value(value) for name, value in row.items() if value is not None} for row in slice_.select(names).to_pylist()])
+        body = json.dumps(
+            [
+                {name: online.to_json_value(value) for name, value in row.items() if value is not None}
+                for row in slice_.select(names).to_pylist()
+            ]
+        )
         parsed, refusals = online.parse(contract, json.loads(body))
         broken, _ = features.judge(parsed)
         for refusal in [*refusals, *broken]:
-            problems.append(f"{key} {slice_[key][refusal.row]} is refused at the door: {refusal.field} breaks {refusal.rule} with {refusal.value!r}")
+            problems.append(
+                f"{key} {slice_[key][refusal.row]} is refused at the door: {refusal.field} breaks {refusal.rule} with {refusal.value!r}"
+            )
         parts.append(features.features(parsed))
         progress("receipt", start + slice_.num_rows, requests.num_rows)
     answered = pa.concat_tables(parts)
@@ -153,7 +168,11 @@ def make_receipt(features: OnlineFeatures, frozen: Path, progress: Progress) -> 
     if requests.num_rows < min(RECEIPT_ROWS, total):
         problems.append(f"only {requests.num_rows:,} of {total:,} rows were frozen, and {RECEIPT_ROWS:,} are needed")
     compared = {name: _compare(expected[name], answered[name], expected[key]) for name in (column.name for column in contract.features)}
-    problems += [f"{name} differs in {c['differing']:,} of {requests.num_rows:,} rows, at worst {c['worst']}" for name, c in compared.items() if c["differing"]]
+    problems += [
+        f"{name} differs in {c['differing']:,} of {requests.num_rows:,} rows, at worst {c['worst']}"
+        for name, c in compared.items()
+        if c["differing"]
+    ]
     return {
         "ok": not problems,
         "verdict": "; ".join(problems[:5]) or f"{requests.num_rows:,} rows, {len(compared)} features: online equals warehouse",

@@ -53,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
     top = Parser(prog="skewless", description=ABOUT, epilog=ENDING, formatter_class=plain)
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     for name, (text, example) in HELP.items():
-        verb = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: {example}", formatter_class=plain)
+        verb = verbs.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: {example}", formatter_class=plain
+        )
         verb.add_argument("project", nargs="?", help="a folder of models/")
         if name == "ingest":
             verb.add_argument("source", nargs="*", help="files or folders: csv, csv.gz, csv.zip; the declared ones if left out")

@@ -117,7 +117,9 @@ def from_manifest(manifest: dict[str, Any], project: str) -> Contract:
         raise SkewlessError(f"{place} has the task {settings.get('task')!r}", f"set meta.ml.task to one of {', '.join(TASKS)}")
     request = model_named(manifest, settings.get("request", ""))
     if request is None:
-        raise SkewlessError(f"{place} names the request relation {settings.get('request')!r}, which is no model", "set meta.ml.request to the name of one")
+        raise SkewlessError(
+            f"{place} names the request relation {settings.get('request')!r}, which is no model", "set meta.ml.request to the name of one"
+        )
     columns = _columns(node)
     contract = Contract(
         project=project,
@@ -206,7 +208,10 @@ def _rules(node: dict[str, Any] | None) -> tuple[Rule, ...]:
         about = _rule_meta(entry)
         if about:
             if not entry["name"].startswith("ok_") or about.get("action") not in ("quarantine", "flag"):
-                raise SkewlessError(f"the rule {node['name']}.{entry['name']} is incomplete", "name it ok_..., and give it a dimension, a budget and the action quarantine or flag")
+                raise SkewlessError(
+                    f"the rule {node['name']}.{entry['name']} is incomplete",
+                    "name it ok_..., and give it a dimension, a budget and the action quarantine or flag",
+                )
             rules.append(Rule(entry["name"], about["dimension"], float(about["budget"]), about["action"], entry.get("description", "")))
     return tuple(rules)
 
@@ -216,7 +221,9 @@ def _require_whole(contract: Contract, request: str) -> None:
     for role in ("key", "group", "time", "split", "sample", "target"):
         count = sum(column.role == role for column in contract.columns)
         if count != 1:
-            raise SkewlessError(f"{place} has {count} columns with the role {role}, and must have one", f"give one column the meta {{role: {role}}}")
+            raise SkewlessError(
+                f"{place} has {count} columns with the role {role}, and must have one", f"give one column the meta {{role: {role}}}"
+            )
     if not contract.features:
         raise SkewlessError(f"{place} has no column with the role feature", "give its features the meta {role: feature, kind: numerical}")
     if not contract.inputs:
@@ -225,9 +232,14 @@ def _require_whole(contract: Contract, request: str) -> None:
         if column.kind not in KINDS:
             raise SkewlessError(f"the feature {place}.{column.name} has the kind {column.kind!r}", f"use one of {', '.join(KINDS)}")
         if column.kind == "numerical" and column.type not in ("double", "integer", "boolean"):
-            raise SkewlessError(f"the numerical feature {place}.{column.name} has the type {column.type}", "cast it to double in the SQL, or make it categorical")
+            raise SkewlessError(
+                f"the numerical feature {place}.{column.name} has the type {column.type}",
+                "cast it to double in the SQL, or make it categorical",
+            )
         if column.kind == "categorical" and column.type != "text":
-            raise SkewlessError(f"the categorical feature {place}.{column.name} has the type {column.type}", "cast it to varchar in the SQL")
+            raise SkewlessError(
+                f"the categorical feature {place}.{column.name} has the type {column.type}", "cast it to varchar in the SQL"
+            )
     for name in (*([contract.baseline] if contract.baseline else []),):
         if name not in contract.numerical:
             raise SkewlessError(f"the baseline {name!r} of {place} is no numerical feature", "name one of them in meta.ml.baseline")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Prog
     record: dict[str, Any] = {
         "project": project,
         "model_version": bundle.name,
-        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "drifted": drifted,
         "verdict": _sentence(drifted, findings[0], moved, len(voting), contract.drift["share"]),
         "rows": rows,
@@ -158,7 +158,7 @@ def _write_page(contract: Contract, reference: pa.Table, current: pa.Table, path
     for table in (reference, current):
         step = max(1, table.num_rows // PAGE_ROWS)
         frame = table.select(names).take(pa.array(range(0, table.num_rows, step))).to_pandas()
-        sets.append(Dataset.from_pandas(frame.astype({name: float for name in numerical}), data_definition=definition))
+        sets.append(Dataset.from_pandas(frame.astype(dict.fromkeys(numerical, float)), data_definition=definition))
     preset = DataDriftPreset(
         num_method="wasserstein", num_threshold=contract.drift["numerical"],
         cat_method="jensenshannon", cat_threshold=contract.drift["categorical"],

@@ -59,7 +59,9 @@ def fit(contract: Contract, batches: Iterable[pa.RecordBatch]) -> Encoding:
                 if entry["values"] is not None:
                     counter[entry["values"]] += entry["counts"]
     if moments[target].missing:
-        raise SkewlessError(f"{moments[target].missing:,} rows of the train split have no {target}", f"quarantine rows without {target} by a rule")
+        raise SkewlessError(
+            f"{moments[target].missing:,} rows of the train split have no {target}", f"quarantine rows without {target} by a rule"
+        )
     return Encoding(
         numerical=names,
         mean=tuple(moments[name].mean for name in names),

@@ -54,9 +54,16 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
     folder = storage.fetch(where, where.own(project, "snapshots", pointer["snapshot"]))
     contract = contracts.load(folder / "contract.json")
     model = answer.load_network(storage.fetch(where, run_key), contract)
-    baselines = _baselines(where, project, pointer["snapshot"], contract, folder, model.encoding, progress)
+    baselines = _baselines(where, pointer["snapshot"], contract, folder, model.encoding, progress)
 
-    metrics: dict[str, Any] = {"project": project, "task": contract.task, "target": contract.only("target"), "run": pointer["id"], "snapshot": pointer["snapshot"], "code": code}
+    metrics: dict[str, Any] = {
+        "project": project,
+        "task": contract.task,
+        "target": contract.only("target"),
+        "run": pointer["id"],
+        "snapshot": pointer["snapshot"],
+        "code": code,
+    }
     metrics["baselines"] = {name: {} for name in baselines}
     for split in SPLITS:
         if not dataset.shards(folder, split):
@@ -75,7 +82,11 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
 
 
 def _answers(model: answer.Model, contract: Contract, folder: Path, split: str, progress: Progress) -> tuple[Answers, dict[str, Any]]:
-    truth, predictions, groups, inside, width = [], [], [], [], []
+    truth: list[np.ndarray] = []
+    predictions: list[np.ndarray] = []
+    inside: list[np.ndarray] = []
+    width: list[np.ndarray] = []
+    groups: list[str] = []
     names: dict[str, list[Any]] = {name: [] for name in contract.slices}
     total, done = dataset.count_rows(folder, split), 0
     for batch in dataset.record_batches(folder, split):
@@ -95,7 +106,9 @@ def _answers(model: answer.Model, contract: Contract, folder: Path, split: str, 
     extra: dict[str, Any] = {}
     if inside:
         extra = {"coverage": float(np.concatenate(inside).mean()), "interval_width": float(np.concatenate(width).mean())}
-    extra["slices"] = {name: _by_slice(answers, np.array([str(value) for value in values]), contract.task) for name, values in names.items()}
+    extra["slices"] = {
+        name: _by_slice(answers, np.array([str(value) for value in values]), contract.task) for name, values in names.items()
+    }
     return answers, extra
 
 
@@ -159,10 +172,12 @@ def _by_slice(answers: Answers, values: np.ndarray, task: str) -> dict[str, dict
     }
 
 
-def _baselines(where: Storage, project: str, snapshot_id: str, contract: Contract, folder: Path, fitted: Encoding, progress: Progress) -> dict[str, dict[str, np.ndarray]]:  # fmt: skip
+def _baselines(
+    where: Storage, snapshot_id: str, contract: Contract, folder: Path, fitted: Encoding, progress: Progress
+) -> dict[str, dict[str, np.ndarray]]:
     """Answers of each baseline by split; they depend on the snapshot alone, so they are kept beside it."""
     identity = hash_json([BASELINES_FORMAT, snapshot_id, BOOSTING, importlib.metadata.version("scikit-learn")])[:12]
-    key = where.own(project, "baselines", f"{identity}.npz")
+    key = where.own(contract.project, "baselines", f"{identity}.npz")
     if not storage.exists(where, key):
         progress("fitting the baselines", 0, 0)
         fitters = {"mean": _fit_mean, "gradient_boosting": _fit_boosting}
@@ -252,4 +267,3 @@ def _bounded(folder: Path) -> Iterator[pa.RecordBatch]:
             return
         yield batch.slice(0, min(left, batch.num_rows))
         left -= batch.num_rows
-

@@ -72,9 +72,7 @@ def raw_tables(checkout: Path, project: str) -> list[RawTable]:
             for table in source["tables"]:
                 own = {**shared, **table.get("config", {}).get("meta", {}).get("ingest", {})}
                 columns = tuple(column["name"] for column in table["columns"])
-                tables.append(
-                    RawTable(project, table["name"], columns, own.get("delimiter", ","), own.get("package"), own.get("file"))
-                )
+                tables.append(RawTable(project, table["name"], columns, own.get("delimiter", ","), own.get("package"), own.get("file")))
     return tables
 
 
@@ -101,9 +99,7 @@ def ingest(where: Storage, checkout: Path, project: str, sources: list[Path], pr
         for table, path in pairs:
             _require_header(path, table)
     if not pairs:
-        raise SkewlessError(
-            f"project {project} declares no files to ingest", f"name them: skewless ingest {project} FILE..."
-        )
+        raise SkewlessError(f"project {project} declares no files to ingest", f"name them: skewless ingest {project} FILE...")
     with storage.lock(where, f"raw/{project}/.lock", f"skewless ingest {project}", lambda holder: progress(f"waiting for {holder}", 0, 0)):
         return [_load(where, table, path, progress) for table, path in pairs]
 
@@ -164,12 +160,14 @@ def _rows(path: Path, table: RawTable, load_id: str, rejects: list[dict[str, Any
         reader = pa_csv.open_csv(
             file,
             read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=list(table.columns), skip_rows=1, use_threads=False),
-            parse_options=pa_csv.ParseOptions(delimiter=table.delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=reject),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=table.delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=reject
+            ),
             convert_options=pa_csv.ConvertOptions(column_types={name: pa.string() for name in table.columns}, strings_can_be_null=False),
         )  # fmt: skip
         next_row = 1
         for batch in reader:
-            numbers = []
+            numbers: list[int] = []
             skip = set(found)
             while len(numbers) < batch.num_rows:
                 if next_row not in skip:
@@ -256,5 +254,7 @@ def _declared_file(table: RawTable, checkout: Path) -> Path:
         return checkout / "models" / table.project / table.file
     package = importlib.util.find_spec(table.package)  # finds without importing: some packages read data at import
     if package is None or not package.submodule_search_locations:
-        raise SkewlessError(f"the package {table.package}, which carries {table.file}, is not installed", "run make again, or pip install it")
-    return Path(list(package.submodule_search_locations)[0], table.file)
+        raise SkewlessError(
+            f"the package {table.package}, which carries {table.file}, is not installed", "run make again, or pip install it"
+        )
+    return Path(next(iter(package.submodule_search_locations)), table.file)

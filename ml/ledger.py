@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from ml import storage
@@ -46,7 +46,7 @@ def step(where: Storage, name: str, project: str) -> Iterator[Entry]:
         project=project,
         workspace=where.workspace,
         run=os.environ.get("SKEWLESS_RUN_ID", ""),
-        started_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
     began = time.perf_counter()
     try:

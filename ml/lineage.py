@@ -16,7 +16,7 @@ from ml.errors import SkewlessError
 
 DIALECT = "duckdb"
 VOLATILE = {"random", "now", "uuid", "gen_random_uuid", "today", "get_current_timestamp", "current_localtimestamp", "nextval"}
-NOT_OF_ONE_ROW: tuple[tuple[type[exp.Expression], str], ...] = (
+NOT_OF_ONE_ROW: tuple[tuple[type[exp.Expr], str], ...] = (
     (exp.Window, "a window"),
     (exp.AggFunc, "an aggregate"),
     (exp.Subquery, "a subquery"),
@@ -46,7 +46,7 @@ def complete(contract: Contract, manifest: dict[str, Any]) -> Contract:
     node = contracts.features_node(manifest, contract.project)
     request = contracts.model_named(manifest, contract.request_relation)
     assert request is not None
-    schema = {request["name"]: _column_types(request)}
+    schema: dict[str, object] = {request["name"]: _column_types(request)}
     for name in contract.lookups:
         lookup = contracts.model_named(manifest, name) or next(n for n in manifest["nodes"].values() if n["name"] == name)
         schema[name] = _column_types(lookup)
@@ -57,14 +57,17 @@ def complete(contract: Contract, manifest: dict[str, Any]) -> Contract:
     return replace(contract, online_sql=online_sql(node["compiled_code"], contract, schema), rules=rules)
 
 
-def online_sql(compiled: str, contract: Contract, schema: dict[str, dict[str, str]]) -> str:
+def online_sql(compiled: str, contract: Contract, schema: dict[str, object]) -> str:
     """The feature model projected to its key and features, over tables named as the request relation and the lookups."""
     tree = sqlglot.parse_one(compiled, read=DIALECT)
     _refuse(tree, contract.features_relation)
     for table in tree.find_all(exp.Table):
         if table.db:
             if table.name not in schema:
-                raise SkewlessError(f"{contract.features_relation} reads {table.name}, which is neither its request relation nor a lookup", "reach it with ref()")
+                raise SkewlessError(
+                    f"{contract.features_relation} reads {table.name}, which is neither its request relation nor a lookup",
+                    "reach it with ref()",
+                )
             table.set("db", None)
             table.set("catalog", None)
     try:
@@ -82,15 +85,20 @@ def online_sql(compiled: str, contract: Contract, schema: dict[str, dict[str, st
     return tree.sql(dialect=DIALECT, pretty=True)
 
 
-def _refuse(tree: exp.Expression, relation: str) -> None:
+def _refuse(tree: exp.Expr, relation: str) -> None:
     """Only expressions over one row, and left joins by equality, have the same meaning online."""
     for kind, what in NOT_OF_ONE_ROW:
         found = tree.find(kind)
         if found is not None:
-            raise SkewlessError(f"{relation} has {what}: {_short(found)}", "compute it in a model before, and join that as a lookup by equality")
+            raise SkewlessError(
+                f"{relation} has {what}: {_short(found)}", "compute it in a model before, and join that as a lookup by equality"
+            )
     for function in tree.find_all(exp.Anonymous):
         if function.name.lower() in VOLATILE:
-            raise SkewlessError(f"{relation} calls {function.name}(), which has another value every time", "features are functions of the inputs; use an input column")
+            raise SkewlessError(
+                f"{relation} calls {function.name}(), which has another value every time",
+                "features are functions of the inputs; use an input column",
+            )
     for join in tree.find_all(exp.Join):
         condition = join.args.get("on")
         equal = condition is not None and all(
@@ -98,10 +106,13 @@ def _refuse(tree: exp.Expression, relation: str) -> None:
             for part in (condition.flatten() if isinstance(condition, exp.And) else [condition])
         )
         if join.side != "LEFT" or not equal:
-            raise SkewlessError(f"{relation} joins otherwise than by a left join on equal columns: {_short(join)}", "only such a join keeps every request row")
+            raise SkewlessError(
+                f"{relation} joins otherwise than by a left join on equal columns: {_short(join)}",
+                "only such a join keeps every request row",
+            )
 
 
-def _require_inputs(tree: exp.Expression, contract: Contract, schema: dict[str, dict[str, str]]) -> None:
+def _require_inputs(tree: exp.Expr, contract: Contract, schema: dict[str, object]) -> None:
     """What is left of the SQL may read the key, inputs and lookups, and nothing else of the request relation."""
     allowed = {contract.only("key"), *(column.name for column in contract.inputs)}
     for scope in traverse_scope(tree):
@@ -116,13 +127,16 @@ def _require_inputs(tree: exp.Expression, contract: Contract, schema: dict[str, 
             )
     features = {column.name for column in contract.features}
     for scope in traverse_scope(tree):
-        for select in scope.expression.selects:
+        for select in scope.expression.selects:  # type: ignore[attr-defined]
             uses_key = any(column.name == contract.only("key") for column in select.find_all(exp.Column))
             if uses_key and select.alias_or_name in features:
-                raise SkewlessError(f"the feature {select.alias_or_name} reads the key {contract.only('key')}", "a key says nothing about new rows; leave it out")
+                raise SkewlessError(
+                    f"the feature {select.alias_or_name} reads the key {contract.only('key')}",
+                    "a key says nothing about new rows; leave it out",
+                )
 
 
-def _descends(feature: str, column: str, tree: exp.Expression, schema: dict[str, dict[str, str]], contract: Contract) -> bool:
+def _descends(feature: str, column: str, tree: exp.Expr, schema: dict[str, object], contract: Contract) -> bool:
     root = lineage(feature, tree.copy(), schema=schema, dialect=DIALECT)
     return any(node.name.split(".")[-1].strip('"') == column and isinstance(node.source, exp.Table) for node in root.walk())
 
@@ -167,10 +181,12 @@ def _passes_all(sql: str, name: str) -> bool:
 
 def _column_types(node: dict[str, Any]) -> dict[str, str]:
     if not node["columns"]:
-        raise SkewlessError(f"the lookup {node['name']} has no columns in its YAML", "list them with their data_type; the online SQL needs them")
+        raise SkewlessError(
+            f"the lookup {node['name']} has no columns in its YAML", "list them with their data_type; the online SQL needs them"
+        )
     return {name: (entry.get("data_type") or "varchar") for name, entry in node["columns"].items()}
 
 
-def _short(expression: exp.Expression) -> str:
+def _short(expression: exp.Expr) -> str:
     text = " ".join(expression.sql(dialect=DIALECT).split())
     return text if len(text) <= 100 else text[:97] + "..."

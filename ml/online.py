@@ -101,7 +101,9 @@ class OnlineFeatures:
         """
         result = self._run(self._sql, inputs)
         if result.num_rows != inputs.num_rows:
-            raise SkewlessError(f"the features of {inputs.num_rows} rows came out as {result.num_rows}", "make the lookups unique by their key")
+            raise SkewlessError(
+                f"the features of {inputs.num_rows} rows came out as {result.num_rows}", "make the lookups unique by their key"
+            )
         return result
 
     def judge(self, inputs: pa.Table) -> tuple[list[Refusal], list[list[str]]]:

@@ -45,7 +45,9 @@ def run(context: Context) -> Outcome:
     seconds = time.monotonic() - began
     redone = [verb for verb, result in done.items() if not result["unchanged"] and verb not in ("check", "drift")]
     shown = () if quiet else _summary(context, done, redone)
-    said = f"run {run_id} of {context.project} in {seconds:.0f} s; " + (f"redone: {', '.join(redone)}" if redone else "nothing had changed, nothing was redone")
+    said = f"run {run_id} of {context.project} in {seconds:.0f} s; " + (
+        f"redone: {', '.join(redone)}" if redone else "nothing had changed, nothing was redone"
+    )
     return Outcome(said, {"run": run_id, "seconds": round(seconds, 1), "steps": done}, unchanged=not redone, shown=shown)
 
 
@@ -77,13 +79,16 @@ def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str
     books = done["build"]["books"]
     lines = [f"\n{context.project}: {target}"]
     if books:
-        lines.append(f"rows      {books['raw']:,} in = {books['clean']:,} clean + {books['quarantine']:,} quarantined + {books['duplicates']:,} duplicates")
+        kept = f"{books['clean']:,} clean + {books['quarantine']:,} quarantined + {books['duplicates']:,} duplicates"
+        lines.append(f"rows      {books['raw']:,} in = {kept}")
     if metrics["task"] == "regression":
         coverage = ", ".join(f"{metrics[split]['coverage']:.1%} of {split}" for split in ("test", "production") if metrics[split])
         lines.append(f"intervals hold the truth for {coverage}; 90 % were asked for")
     worst = max((entry["largest_difference"] for entry in receipt["features"].values()), default=0.0)
     lines.append(f"receipt   {receipt['verdict']}; largest difference {worst:g}")
-    lines.append(f"requests  p50 {asked['p50_ms']} ms, p99 {asked['p99_ms']} ms; an empty endpoint of the same server {asked['empty_p50_ms']} ms")
+    lines.append(
+        f"requests  p50 {asked['p50_ms']} ms, p99 {asked['p99_ms']} ms; an empty endpoint of the same server {asked['empty_p50_ms']} ms"
+    )
     if "drift" in done:
         lines.append(f"drift     {done['drift']['summary']}")
     example = json.dumps(done["check"].get("example", {}))

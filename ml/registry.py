@@ -3,7 +3,7 @@
 import os
 import shutil
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -63,7 +63,10 @@ def champion_folder(where: Storage, project: str) -> Path:
     """
     record = champion(where, project)
     if record is None:
-        raise GateError(f"project {project} has no champion in workspace {where.workspace}", f"run: skewless run {project}, or skewless promote {project}")
+        raise GateError(
+            f"project {project} has no champion in workspace {where.workspace}",
+            f"run: skewless run {project}, or skewless promote {project}",
+        )
     return _folder(where, project, record["version"])
 
 
@@ -95,7 +98,7 @@ def rollback(where: Storage, project: str) -> Promotion:
 
 
 def _crown(where: Storage, project: str, version: str, history: list[str]) -> None:
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     storage.write_json(where, where.own(project, "champion"), {"version": version, "promoted_at": now, "history": history})
 
 

@@ -90,7 +90,10 @@ def rehearse(where: Storage, checkout: Path, project: str, bundle: Path, progres
     contract = contracts.load(bundle / "contract.json")
     frozen = pq.read_table(storage.fetch(where, where.own(project, "snapshots", about["snapshot"], "requests.parquet")))
     held_back = frozen.filter(pc.field(contract.only("split")).isin(["test", "production"]))
-    rows, truth = _bodies(contract, held_back.select([column.name for column in contract.inputs]).to_pylist()), held_back[contract.only("target")].to_pylist()
+    rows, truth = (
+        _bodies(contract, held_back.select([column.name for column in contract.inputs]).to_pylist()),
+        held_back[contract.only("target")].to_pylist(),
+    )
     with service(where, checkout, project) as port:
         record = {"model_version": about["id"], **_ask(port, rows, truth, contract.task, progress)}
     storage.write_json(where, key, record)
@@ -119,7 +122,11 @@ def _ask(port: int, rows: list[dict[str, Any]], truth: list[Any], task: str, pro
         progress("asking the service", len(answers), len(rows))
     connection.close()
     pairs = np.array([(t, a) for t, a in zip(truth, answers, strict=True) if a is not None], float).reshape(-1, 2)
-    error = {"rmse": float(np.sqrt(((pairs[:, 0] - pairs[:, 1]) ** 2).mean()))} if task == "regression" else {"brier": float(((pairs[:, 0] - pairs[:, 1]) ** 2).mean())}
+    error = (
+        {"rmse": float(np.sqrt(((pairs[:, 0] - pairs[:, 1]) ** 2).mean()))}
+        if task == "regression"
+        else {"brier": float(((pairs[:, 0] - pairs[:, 1]) ** 2).mean())}
+    )
     return {
         "asked": len(rows),
         "answered": len(pairs),

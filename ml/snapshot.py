@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,10 @@ def current(where: Storage, project: str) -> tuple[str, Path]:
 
 def _identity(where: Storage, contract: Contract, manifest: dict[str, Any], load_ids: list[str]) -> str:
     """12 hexadecimal digits over everything that went in: raw loads, compiled SQL, seeds, salts (in the SQL), contract."""
-    needed = [manifest["nodes"][name] for name in sorted(warehouse.ancestors(manifest, contracts.features_node(manifest, contract.project)["unique_id"]))]
+    needed = [
+        manifest["nodes"][name]
+        for name in sorted(warehouse.ancestors(manifest, contracts.features_node(manifest, contract.project)["unique_id"]))
+    ]
     sql = {node["unique_id"]: (node.get("compiled_code") or node["checksum"]["checksum"]).replace(where.root, "") for node in needed}
     return hash_json([FORMAT, load_ids, sql, contract.to_json()])[:12]
 
@@ -90,7 +93,10 @@ def _freeze(opened: duckdb.DuckDBPyConnection, contract: Contract, folder: Path,
     (total,) = opened.execute(f"select count(*) from {table}").fetchone() or (0,)
     (requests,) = opened.execute(f"select count(*) from {request}").fetchone() or (0,)
     if total != requests:
-        raise GateError(f"{table} has {total:,} rows and {request} has {requests:,}", f"a join of {table} loses or repeats rows; make its lookups unique by their key")
+        raise GateError(
+            f"{table} has {total:,} rows and {request} has {requests:,}",
+            f"a join of {table} loses or repeats rows; make its lookups unique by their key",
+        )
 
     counts: dict[str, int] = {}
     done = 0
@@ -113,19 +119,25 @@ def _freeze(opened: duckdb.DuckDBPyConnection, contract: Contract, folder: Path,
         counts[name] = rows
     for needed in ("train", "validation", "test"):
         if not counts.get(needed):
-            raise GateError(f"the split {needed} of {table} is empty", "add data, or look at the shares and the cut in the vars of dbt_project.yml")
+            raise GateError(
+                f"the split {needed} of {table} is empty", "add data, or look at the shares and the cut in the vars of dbt_project.yml"
+            )
 
     inputs = ", ".join(f"request.{column.name}" for column in contract.inputs)
     sampled = f"select {key} from {table} {order} limit {REQUEST_ROWS}"
     own = f"request.{key}, request.{split}, request.{sample}, request.{contract.only('target')}"
-    _write(opened, f"select {own}, {inputs} from {request} as request semi join ({sampled}) as sampled using ({key}) {order}", folder / "requests.parquet")
+    _write(
+        opened,
+        f"select {own}, {inputs} from {request} as request semi join ({sampled}) as sampled using ({key}) {order}",
+        folder / "requests.parquet",
+    )
     _write(opened, f"select {columns} from {table} semi join ({sampled}) as sampled using ({key}) {order}", folder / "expected.parquet")
     for name in contract.lookups:
         _write(opened, f"select * from {name} order by all", folder / "lookups" / f"{name}.parquet")
     (folder / "contract.json").write_text(contract.to_json())
     (folder / "online.sql").write_text(contract.online_sql + "\n")
     return {
-        "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "counts": counts,
         "files": hash_tree(folder),
         "versions": {name: importlib.metadata.version(name) for name in ("duckdb", "dbt-core", "pyarrow")},

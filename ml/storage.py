@@ -77,9 +77,7 @@ def read_json(storage: Storage, key: str) -> Any:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise SkewlessError(
-            f"{storage.uri(key)} is damaged: {error}", "delete it and run the step that writes it again"
-        ) from error
+        raise SkewlessError(f"{storage.uri(key)} is damaged: {error}", "delete it and run the step that writes it again") from error
 
 
 def write_json(storage: Storage, key: str, value: Any) -> None:

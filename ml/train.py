@@ -82,7 +82,9 @@ def train(where: Storage, project: str, config: TrainConfig, progress: Progress)
     return Run(run_id, key, len(record["history"]), record["best_epoch"], record["best_score"], record["rows"], unchanged)
 
 
-def _train(where: Storage, contract: Contract, folder: Path, config: TrainConfig, checkpoint: str, out: Path, progress: Progress) -> dict[str, Any]:
+def _train(
+    where: Storage, contract: Contract, folder: Path, config: TrainConfig, checkpoint: str, out: Path, progress: Progress
+) -> dict[str, Any]:
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(2)  # sums split over another number of threads end in other bits
     torch.manual_seed(config.seed)
@@ -91,7 +93,12 @@ def _train(where: Storage, contract: Contract, folder: Path, config: TrainConfig
     model = network.build(contract, shape)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     rows = dataset.count_rows(folder, "train")
-    state = _resume(where, checkpoint, model, optimizer) or {"history": [], "best": _weights(model), "best_epoch": 0, "best_score": math.inf}
+    state = _resume(where, checkpoint, model, optimizer) or {
+        "history": [],
+        "best": _weights(model),
+        "best_epoch": 0,
+        "best_score": math.inf,
+    }
 
     for epoch in range(len(state["history"]), config.epochs):
         if epoch - state["best_epoch"] > config.patience:
@@ -101,7 +108,10 @@ def _train(where: Storage, contract: Contract, folder: Path, config: TrainConfig
         loss = _epoch(model, optimizer, batches, contract.task, config, epoch, rows, progress)
         score = _score(model, contract, fitted, dataset.validation_half(folder, contract, "tuning"))
         if not math.isfinite(loss) or not math.isfinite(score):
-            raise SkewlessError(f"training diverged in epoch {epoch + 1}: loss {loss}, validation {score}", "lower the learning rate, or look for extreme values among the features")
+            raise SkewlessError(
+                f"training diverged in epoch {epoch + 1}: loss {loss}, validation {score}",
+                "lower the learning rate, or look for extreme values among the features",
+            )
         state["history"].append({"epoch": epoch, "loss": loss, "validation": score})
         if score < state["best_score"]:
             state.update(best=_weights(model), best_epoch=epoch, best_score=score)
@@ -116,7 +126,17 @@ def _train(where: Storage, contract: Contract, folder: Path, config: TrainConfig
     return {"best_epoch": state["best_epoch"], "best_score": state["best_score"], "rows": rows, "history": state["history"]}
 
 
-def _epoch(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterator[Batch], task: str, config: TrainConfig, epoch: int, rows: int, progress: Progress) -> float:  # fmt: skip
+def _epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[Batch],
+    task: str,
+    config: TrainConfig,
+    epoch: int,
+    rows: int,
+    progress: Progress,
+) -> float:
+    """One pass; the mean loss. The learning rate follows a cosine of the share of all epochs that is done."""
     model.train()
     steps, total, done = math.ceil(rows / config.batch_size), 0.0, 0
     for step, batch in enumerate(batches):

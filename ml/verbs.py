@@ -65,7 +65,9 @@ def build(context: Context) -> Outcome:
     books = warehouse.books(context.where, context.project)
     counted = ""
     if books:
-        counted = f"; {books['raw']:,} raw = {books['clean']:,} clean + {books['quarantine']:,} quarantined + {books['duplicates']:,} duplicates"
+        counted = (
+            f"; {books['raw']:,} raw = {books['clean']:,} clean + {books['quarantine']:,} quarantined + {books['duplicates']:,} duplicates"
+        )
     return Outcome(
         f"{built.nodes} dbt nodes green{f', {built.warnings} warned' if built.warnings else ''}{counted}",
         {"nodes": built.nodes, "warnings": built.warnings, "books": books, "invocation_id": built.invocation_id},
@@ -149,14 +151,19 @@ def promote(context: Context) -> Outcome:
 
     done = registry.promote(context.where, context.project, context.arguments.version)
     after = f", after {done.previous}" if done.previous else ""
-    return Outcome(f"{context.project}:{done.version} is champion{after}", {"version": done.version, "previous": done.previous}, done.unchanged)
+    return Outcome(
+        f"{context.project}:{done.version} is champion{after}", {"version": done.version, "previous": done.previous}, done.unchanged
+    )
 
 
 def rollback(context: Context) -> Outcome:
     from ml import registry
 
     done = registry.rollback(context.where, context.project)
-    return Outcome(f"{context.project}:{done.version} is champion again, in place of {done.previous}", {"version": done.version, "previous": done.previous})
+    return Outcome(
+        f"{context.project}:{done.version} is champion again, in place of {done.previous}",
+        {"version": done.version, "previous": done.previous},
+    )
 
 
 def models(context: Context) -> Outcome:
@@ -184,8 +191,8 @@ def serve(context: Context) -> Outcome:
         said, unchanged = rehearse.rehearse(context.where, context.checkout, context.project, folder, context.progress)
         error = f"RMSE {said['rmse']:.2f}" if "rmse" in said else f"Brier score {said['brier']:.4f}"
         return Outcome(
-            f"{said['answered']:,} of {said['asked']:,} held-back rows answered, {error}; p50 {said['p50_ms']} ms, p99 {said['p99_ms']} ms, "
-            f"{said['ratio_to_empty']} times an empty endpoint",
+            f"{said['answered']:,} of {said['asked']:,} held-back rows answered, {error}; "
+            f"p50 {said['p50_ms']} ms, p99 {said['p99_ms']} ms, {said['ratio_to_empty']} times an empty endpoint",
             said, unchanged=unchanged, rows=said["answered"],
         )  # fmt: skip
     host, port = context.arguments.host, context.arguments.port
@@ -208,12 +215,25 @@ def drift(context: Context) -> Outcome:
     folder = registry.champion_folder(context.where, context.project)
     found = room.drift(context.where, context.project, folder, not context.arguments.no_page, context.progress)
     rows = [
-        [entry["name"], entry["role"], f"{entry['score']:.3f}", f"{entry['threshold']:g}", "moved" if entry["drifted"] else "", entry["says"]]
+        [
+            entry["name"],
+            entry["role"],
+            f"{entry['score']:.3f}",
+            f"{entry['threshold']:g}",
+            "moved" if entry["drifted"] else "",
+            entry["says"],
+        ]
         for entry in found.record["findings"]
     ]
     shown = table(["column", "role", "score", "threshold", "", "reference → log"], rows)
     page = f"; page {found.page}" if found.page else ""
-    return Outcome(f"{found.record['verdict']}{page}", {**found.record, "page": found.page}, code=GateError.exit_code if found.drifted else 0, rows=found.record["rows"], shown=(shown,))
+    return Outcome(
+        f"{found.record['verdict']}{page}",
+        {**found.record, "page": found.page},
+        code=GateError.exit_code if found.drifted else 0,
+        rows=found.record["rows"],
+        shown=(shown,),
+    )
 
 
 def cost(context: Context) -> Outcome:
@@ -221,12 +241,24 @@ def cost(context: Context) -> Outcome:
 
     totals = ledger.totals(ledger.entries(context.where, context.project))
     rows = [
-        [total["step"], str(total["runs"]), f"{total['rows']:,}", f"{total['wall_s']:.1f}", f"{total['cpu_s']:.1f}", size(total["peak_memory_bytes"]), f"{total['cost_usd']:.2f}"]
+        [
+            total["step"],
+            str(total["runs"]),
+            f"{total['rows']:,}",
+            f"{total['wall_s']:.1f}",
+            f"{total['cpu_s']:.1f}",
+            size(total["peak_memory_bytes"]),
+            f"{total['cost_usd']:.2f}",
+        ]
         for total in totals
     ]
     spent = sum(total["cost_usd"] for total in totals)
     shown = table(["step", "runs", "rows", "wall s", "CPU s", "peak memory", "USD"], rows)
-    return Outcome(f"{sum(total['runs'] for total in totals)} step runs of {context.project}, {spent:.2f} USD paid to engines", {"steps": totals, "cost_usd": spent}, shown=(shown,) if rows else ())
+    return Outcome(
+        f"{sum(total['runs'] for total in totals)} step runs of {context.project}, {spent:.2f} USD paid to engines",
+        {"steps": totals, "cost_usd": spent},
+        shown=(shown,) if rows else (),
+    )
 
 
 def run(context: Context) -> Outcome:
@@ -255,7 +287,13 @@ def score_table(metrics: dict[str, Any]) -> Any:
     for baseline, values in metrics["baselines"].items():
         cells = [f"{values[('' if split == 'test' else 'production_') + what]:.4g}" for split in splits for what in (name, second)]
         gaps = [values[("" if split == "test" else "production_") + "difference"] for split in splits]
-        own.append([baseline.replace("_", " "), *cells, *(f"{gap['point']:+.3g} [{gap['interval'][0]:+.3g}, {gap['interval'][1]:+.3g}]" for gap in gaps)])
+        own.append(
+            [
+                baseline.replace("_", " "),
+                *cells,
+                *(f"{gap['point']:+.3g} [{gap['interval'][0]:+.3g}, {gap['interval'][1]:+.3g}]" for gap in gaps),
+            ]
+        )
     return table(headers, own)
 
 

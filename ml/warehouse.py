@@ -46,7 +46,12 @@ def build(where: Storage, checkout: Path, project: str, load_ids: list[str], pro
     key = where.own(project, "build.json")
     with _turn(where, f"skewless build {project}", progress):
         last = storage.read_json(where, key)
-        if last and last["fingerprint"] == fingerprint and _invocation(where, "target") == last["invocation_id"] and _database(where).exists():
+        if (
+            last
+            and last["fingerprint"] == fingerprint
+            and _invocation(where, "target") == last["invocation_id"]
+            and _database(where).exists()
+        ):
             return Build(last["invocation_id"], last["nodes"], last["warnings"], unchanged=True)
         select = ["--select", f"+path:models/{project}", "path:tests/sql/singular/shared", f"path:tests/sql/singular/{project}"]
         _dbt(where, checkout, ["build", *select], "target", progress)
@@ -95,11 +100,18 @@ def require_green(where: Storage, checkout: Path, project: str, load_ids: list[s
         if name not in status:
             raise GateError(f"the last build left out {name}", hint)
         if status[name]["status"] in BAD:
-            raise GateError(f"{name} is red in the last build: {status[name]['message'] or status[name]['status']}", f"mend it, then {hint}")
+            raise GateError(
+                f"{name} is red in the last build: {status[name]['message'] or status[name]['status']}", f"mend it, then {hint}"
+            )
     last = storage.read_json(where, where.own(project, "build.json"))
     invocation = results["metadata"]["invocation_id"]
     if not last or last["invocation_id"] != invocation or last["fingerprint"] != _fingerprint(checkout, project, load_ids):
-        began = min(datetime.fromisoformat(timing["started_at"]) for result in results["results"] for timing in result["timing"] if timing.get("started_at"))
+        began = min(
+            datetime.fromisoformat(timing["started_at"])
+            for result in results["results"]
+            for timing in result["timing"]
+            if timing.get("started_at")
+        )
         for path in [*_dbt_files(checkout, project), *_raw_files(where, project)]:
             if path.stat().st_mtime > began.timestamp():
                 raise GateError(f"{path} changed after the last build", hint)
@@ -112,7 +124,10 @@ def connection(where: Storage) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         opened = duckdb.connect(str(_database(where)), read_only=True)
     except duckdb.IOException as error:
-        raise SkewlessError(f"the warehouse of workspace {where.workspace} cannot be read: {error}", "if another program holds it open, close that; a second workspace works at the same time") from error
+        raise SkewlessError(
+            f"the warehouse of workspace {where.workspace} cannot be read: {error}",
+            "if another program holds it open, close that; a second workspace works at the same time",
+        ) from error
     with opened:
         yield opened
 
@@ -156,7 +171,9 @@ def _dbt(where: Storage, checkout: Path, arguments: list[str], target: str, prog
     command += ["--target-path", str(target_path), "--project-dir", str(checkout), "--profiles-dir", str(checkout)]
     messages: list[str] = []
     try:
-        process = subprocess.Popen(command, cwd=checkout, env=environment(where), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            command, cwd=checkout, env=environment(where), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
     except FileNotFoundError as error:
         raise SkewlessError(f"there is no dbt beside {sys.executable}", "install the project again: make setup") from error
     assert process.stdout is not None
@@ -173,7 +190,10 @@ def _dbt(where: Storage, checkout: Path, arguments: list[str], target: str, prog
             if event["info"]["level"] == "error":
                 messages.append(event["info"]["msg"].strip())
     if process.returncode:
-        raise SkewlessError(f"dbt {arguments[0]} failed: {_failures(where, target) or ' '.join(messages[:5])}", f"the log is {where.uri(where.own('logs', 'dbt.log'))}")
+        raise SkewlessError(
+            f"dbt {arguments[0]} failed: {_failures(where, target) or ' '.join(messages[:5])}",
+            f"the log is {where.uri(where.own('logs', 'dbt.log'))}",
+        )
 
 
 def _failures(where: Storage, target: str) -> str:

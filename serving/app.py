@@ -5,7 +5,7 @@ import logging
 import time
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import bentoml
@@ -65,7 +65,9 @@ class Metrics:
     seconds: prometheus_client.Histogram
 
 
-def answer_rows(bundle: Bundle, rows: list[Any], request_id: str) -> tuple[dict[str, Any], tuple[pa.Table, Predictions, list[list[str]]] | None]:
+def answer_rows(
+    bundle: Bundle, rows: list[Any], request_id: str
+) -> tuple[dict[str, Any], tuple[pa.Table, Predictions, list[list[str]]] | None]:
     """The body that answers rows, and what is to be logged; or a body with refusals, and None."""
     inputs, refusals = online.parse(bundle.contract, rows)
     if not refusals:
@@ -77,7 +79,9 @@ def answer_rows(bundle: Bundle, rows: list[Any], request_id: str) -> tuple[dict[
     predictions = [
         {
             "prediction": float(predicted.prediction[row]),
-            "interval": None if predicted.lower is None or predicted.upper is None else [float(predicted.lower[row]), float(predicted.upper[row])],
+            "interval": None
+            if predicted.lower is None or predicted.upper is None
+            else [float(predicted.lower[row]), float(predicted.upper[row])],
             "flags": flags[row],
         }
         for row in range(len(rows))
@@ -188,7 +192,7 @@ def describe_contract(bundle: Bundle) -> dict[str, Any]:
 
 def _log(log_path: str, bundle: Bundle, request_id: str, features: pa.Table, predicted: Predictions, flags: list[list[str]]) -> None:
     """One JSON line a row, by BentoML's monitor: the features and the answer, for drift and for later outcomes."""
-    now, count = datetime.now(timezone.utc).isoformat(timespec="milliseconds"), features.num_rows
+    now, count = datetime.now(UTC).isoformat(timespec="milliseconds"), features.num_rows
     with bentoml.monitor(bundle.id, monitor_class="default", monitor_options={"log_path": log_path}) as monitor:
         monitor.log_batch([f"{request_id}-{row}" for row in range(count)], "prediction_id", "key", "categorical")
         monitor.log_batch([now] * count, "predicted_at", "time", "categorical")

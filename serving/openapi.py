@@ -5,7 +5,7 @@ from typing import Any
 from ml.bundle import Bundle
 from ml.contract import Column
 
-TYPES: dict[str, dict[str, str]] = {
+TYPES: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},
     "integer": {"type": "integer"},
     "double": {"type": "number"},
@@ -14,7 +14,11 @@ TYPES: dict[str, dict[str, str]] = {
     "date": {"type": "string", "format": "date"},
 }
 IDS = {"request_id": {"type": "string"}, "model_version": {"type": "string"}}
-ERROR = {"type": "object", "properties": {"error": {"type": "string"}, "request_id": {"type": "string"}}, "required": ["error", "request_id"]}
+ERROR: dict[str, Any] = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}, "request_id": {"type": "string"}},
+    "required": ["error", "request_id"],
+}
 
 
 def describe_service(bundle: Bundle, answered_example: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +80,12 @@ def describe_service(bundle: Bundle, answered_example: dict[str, Any]) -> dict[s
                         "required": True,
                         "content": {
                             "application/json": {
-                                "schema": {"oneOf": [{"$ref": "#/components/schemas/Row"}, {"type": "array", "items": {"$ref": "#/components/schemas/Row"}}]},
+                                "schema": {
+                                    "oneOf": [
+                                        {"$ref": "#/components/schemas/Row"},
+                                        {"type": "array", "items": {"$ref": "#/components/schemas/Row"}},
+                                    ]
+                                },
                                 "example": contract.example(),
                             }
                         },
@@ -86,7 +95,9 @@ def describe_service(bundle: Bundle, answered_example: dict[str, Any]) -> dict[s
                             "description": "One answer for a row, or an answer a row for a list.",
                             "content": {
                                 "application/json": {
-                                    "schema": {"oneOf": [{"$ref": "#/components/schemas/Answer"}, {"$ref": "#/components/schemas/Answers"}]},
+                                    "schema": {
+                                        "oneOf": [{"$ref": "#/components/schemas/Answer"}, {"$ref": "#/components/schemas/Answers"}]
+                                    },
                                     "example": example,
                                 }
                             },
@@ -119,7 +130,11 @@ def describe_service(bundle: Bundle, answered_example: dict[str, Any]) -> dict[s
                 "Error": ERROR,
                 "Refused": {
                     "type": "object",
-                    "properties": {**ERROR["properties"], "refusals": {"type": "array", "items": refusal}, "refusal_count": {"type": "integer"}},  # type: ignore[dict-item]
+                    "properties": {
+                        **ERROR["properties"],
+                        "refusals": {"type": "array", "items": refusal},
+                        "refusal_count": {"type": "integer"},
+                    },
                     "required": ["error", "request_id", "refusals"],
                 },
             }

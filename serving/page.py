@@ -4,6 +4,7 @@ import html
 import json
 
 from ml.bundle import Bundle
+from ml.contract import Column
 
 STYLE = """
 :root { color-scheme: light dark; --edge: #8884; --accent: #2b6cb0; }
@@ -21,7 +22,8 @@ document.getElementById('ask').onclick = async () => {
   const out = document.getElementById('answer');
   out.textContent = '...';
   try {
-    const reply = await fetch('/predict', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: document.getElementById('row').value});
+    const body = document.getElementById('row').value;
+    const reply = await fetch('/predict', {method: 'POST', headers: {'Content-Type': 'application/json'}, body});
     out.textContent = reply.status + ' ' + JSON.stringify(await reply.json(), null, 2);
   } catch (error) { out.textContent = 'no answer: ' + error; }
 };
@@ -33,11 +35,7 @@ def render(bundle: Bundle) -> str:
     contract = bundle.contract
     target = next(column for column in contract.columns if column.role == "target")
     example = json.dumps(contract.example(), indent=2, ensure_ascii=False)
-    rows = "".join(
-        f"<tr><td><code>{html.escape(column.name)}</code></td><td>{column.type}{' (' + html.escape(column.unit) + ')' if column.unit else ''}</td>"
-        f"<td>{'required' if column.required else 'optional'}</td><td>{html.escape(column.description)}</td></tr>"
-        for column in contract.inputs
-    )
+    rows = "".join(_row(column) for column in contract.inputs)
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{html.escape(contract.project)} · Skewless</title><style>{STYLE}</style></head><body>
 <h1>{html.escape(contract.project)}</h1>
@@ -46,5 +44,13 @@ def render(bundle: Bundle) -> str:
 <h2>Ask</h2><textarea id="row" aria-label="one row as JSON" spellcheck="false">{html.escape(example)}</textarea>
 <p><button id="ask">POST /predict</button></p><pre id="answer" aria-live="polite">The answer appears here.</pre>
 <h2>Inputs</h2><div class="scroll"><table><tr><th>field</th><th>type</th><th></th><th>meaning</th></tr>{rows}</table></div>
-<p class="quiet"><a href="/contract">contract</a> · <a href="/openapi.json">OpenAPI</a> · <a href="/metrics">metrics</a> · <a href="/readyz">ready</a></p>
+<p class="quiet"><a href="/contract">contract</a> · <a href="/openapi.json">OpenAPI</a> ·
+<a href="/metrics">metrics</a> · <a href="/readyz">ready</a></p>
 <script>{SCRIPT}</script></body></html>"""
+
+
+def _row(column: Column) -> str:
+    unit = f" ({html.escape(column.unit)})" if column.unit else ""
+    needed = "required" if column.required else "optional"
+    name, meaning = html.escape(column.name), html.escape(column.description)
+    return f"<tr><td><code>{name}</code></td><td>{column.type}{unit}</td><td>{needed}</td><td>{meaning}</td></tr>"

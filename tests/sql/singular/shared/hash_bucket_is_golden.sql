@@ -2,9 +2,9 @@
 with golden as (
     select 'JFK|B6|2013-01-01' as key_text, 536481 as expected
     union all
-    select '', 469719
+    select '' as key_text, 469719 as expected
     union all
-    select 'Zürich 漢字 <null>', 216369
+    select 'Zürich 漢字 <null>' as key_text, 216369 as expected
 )
 
 select key_text, expected, {{ hash_bucket('golden', 'key_text') }} as actual
