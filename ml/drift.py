@@ -21,6 +21,8 @@ LOGGED = {"text": "varchar", "integer": "bigint", "double": "double", "boolean":
 MAX_ROWS = 200_000  # the statistics sort; beyond this a hash sample says the same
 PAGE_ROWS = 5_000
 LEAST_ROWS = 100
+PERMUTATIONS = 200
+NOISELESS_ROWS = 5_000  # above this, chance moves a column by less than any sensible threshold
 Progress = Callable[[str, float, float], None]
 
 
@@ -37,7 +39,8 @@ def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Prog
     """Compare the champion's prediction log with its reference sample.
 
     Numerical columns: Wasserstein distance in standard deviations of the reference. Categorical ones:
-    Jensen-Shannon distance, base 2. Thresholds are data: `meta.ml.drift` of the feature table, `drift` of a column.
+    Jensen-Shannon distance, base 2. A column has moved when it lies beyond its threshold and beyond what chance does with
+    so few rows. Thresholds are data: `meta.ml.drift` of the feature table, `drift` of a column.
 
     Raises:
         GateError: with fewer than LEAST_ROWS predictions to judge.
@@ -105,34 +108,61 @@ def _read_log(folder: Path, contract: Contract) -> tuple[pa.Table, int, int]:
 
 
 def _compare(name: str, kind: str, threshold: float, role: str, reference: pa.Table, current: pa.Table) -> dict[str, Any]:
-    from scipy.spatial.distance import jensenshannon
-    from scipy.stats import wasserstein_distance
-
     before, after = reference[name], current[name]
     missing = (before.null_count / max(len(before), 1), after.null_count / max(len(after), 1))
     if kind == "numerical":
         left, right = (column.drop_null().cast(pa.float64()).to_numpy() for column in (before, after))
-        scale = max(float(left.std()), 1e-3) if len(left) else 1.0
-        score = float(wasserstein_distance(left, right)) / scale if len(left) and len(right) else 0.0
-        says = f"mean {_mean(left)} → {_mean(right)}"
+        distance, says = _wasserstein, f"mean {_mean(left)} → {_mean(right)}"
     else:
-        counts = [dict(zip(*np.unique(column.drop_null().to_numpy(), return_counts=True), strict=True)) for column in (before, after)]
-        values = sorted(set(counts[0]) | set(counts[1]))
-        shares = [np.array([count.get(value, 0) for value in values]) / max(sum(count.values()), 1) for count in counts]
-        score = float(jensenshannon(*shares, base=2)) if values else 0.0
+        both = pa.chunked_array([*before.chunks, *after.chunks]).drop_null().dictionary_encode().combine_chunks()
+        values = both.dictionary.to_pylist()
+        codes = both.indices.to_numpy(zero_copy_only=False)
+        left, right = codes[: len(before) - before.null_count], codes[len(before) - before.null_count :]
+        shares = [np.bincount(part, minlength=len(values)) / max(len(part), 1) for part in (left, right)]
         most = int(np.argmax(np.abs(shares[1] - shares[0]))) if values else 0
         says = f"{values[most]} {shares[0][most]:.1%} → {shares[1][most]:.1%}" if values else "no values"
+        distance = _jensen_shannon
+    enough = len(left) > 0 and len(right) > 0
+    score = distance(left, right) if enough else 0.0
+    noise = _noise(distance, left, right) if enough and score > threshold else 0.0
     return {
         "name": name,
         "kind": kind,
         "role": role,
         "score": score,
         "threshold": threshold,
-        "drifted": score > threshold or abs(missing[1] - missing[0]) > threshold,
+        "noise": noise,
+        "drifted": score > max(threshold, noise) or abs(missing[1] - missing[0]) > threshold,
         "missing_before": missing[0],
         "missing_now": missing[1],
         "says": says,
     }
+
+
+def _wasserstein(left: np.ndarray, right: np.ndarray) -> float:
+    """In standard deviations of the reference, as Evidently normalises it."""
+    from scipy.stats import wasserstein_distance
+
+    return float(wasserstein_distance(left, right)) / max(float(left.std()), 1e-3)
+
+
+def _jensen_shannon(left: np.ndarray, right: np.ndarray) -> float:
+    from scipy.spatial.distance import jensenshannon
+
+    count = int(max(left.max(), right.max())) + 1
+    return float(jensenshannon(np.bincount(left, minlength=count), np.bincount(right, minlength=count), base=2))
+
+
+def _noise(distance: Callable[[np.ndarray, np.ndarray], float], left: np.ndarray, right: np.ndarray) -> float:
+    """The distance that 95 % of random splits of the pooled rows stay below: few rows lie apart by chance alone."""
+    if min(len(left), len(right)) > NOISELESS_ROWS:
+        return 0.0
+    pooled, generator = np.concatenate([left, right]), np.random.default_rng(0)
+    draws = []
+    for _ in range(PERMUTATIONS):
+        generator.shuffle(pooled)
+        draws.append(distance(pooled[: len(left)], pooled[len(left) :]))
+    return float(np.quantile(draws, 0.95))
 
 
 def _mean(values: np.ndarray) -> str:

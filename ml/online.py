@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import reprlib
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -26,6 +27,9 @@ ARROW = {
 }
 
 
+ECHO_LENGTH = 200
+
+
 @dataclass(frozen=True)
 class Refusal:
     """Why one row of a request is refused: the field, the rule that it breaks, its value, and a sentence."""
@@ -37,7 +41,8 @@ class Refusal:
     message: str
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """For a JSON body: whatever was sent, its echo can be encoded and is short."""
+        return {**asdict(self), "field": _echo(self.field), "value": _echo(self.value), "message": _echo(self.message)}
 
 
 def parse(contract: Contract, rows: list[Any]) -> tuple[pa.Table, list[Refusal]]:
@@ -129,6 +134,19 @@ class OnlineFeatures:
         numbers = pa.array(range(inputs.num_rows), pa.int64()).cast(self._key_type)
         self._threads.cursor.register(self.contract.request_relation, inputs.append_column(self.contract.only("key"), numbers))
         return self._threads.cursor.execute(sql).to_arrow_table()
+
+
+def _echo(value: Any) -> Any:
+    if isinstance(value, str):
+        text = value.encode("utf-8", "backslashreplace").decode()
+        return text if len(text) <= ECHO_LENGTH else text[:ECHO_LENGTH] + "..."
+    if isinstance(value, dict) and len(value) <= 8:
+        return {_echo(name): _echo(entry) for name, entry in value.items()}
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    if value is None or isinstance(value, bool) or (isinstance(value, (int, float)) and abs(value) < 1e300):
+        return value
+    return _echo(reprlib.repr(value))
 
 
 def to_json_value(value: Any) -> Any:

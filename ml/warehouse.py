@@ -42,7 +42,7 @@ def build(where: Storage, checkout: Path, project: str, load_ids: list[str], pro
     Raises:
         SkewlessError: naming the nodes that failed and why.
     """
-    fingerprint = _fingerprint(checkout, project, load_ids)
+    fingerprint = _fingerprint(where, checkout, project, load_ids)
     key = where.own(project, "build.json")
     with _turn(where, f"skewless build {project}", progress):
         last = storage.read_json(where, key)
@@ -67,7 +67,7 @@ def compiled_manifest(where: Storage, checkout: Path, project: str, progress: Pr
 
     Compiled into a target path of its own, because `dbt ls` and partial builds drop compiled code.
     """
-    fingerprint = _fingerprint(checkout, project, [])
+    fingerprint = _fingerprint(where, checkout, project, [])
     with _turn(where, f"skewless check {project}", progress):
         folder = storage.working_folder(where, where.own("compile"))
         if storage.read_json(where, where.own("compile", "fingerprint.json")) != fingerprint:
@@ -105,7 +105,7 @@ def require_green(where: Storage, checkout: Path, project: str, load_ids: list[s
             )
     last = storage.read_json(where, where.own(project, "build.json"))
     invocation = results["metadata"]["invocation_id"]
-    if not last or last["invocation_id"] != invocation or last["fingerprint"] != _fingerprint(checkout, project, load_ids):
+    if not last or last["invocation_id"] != invocation or last["fingerprint"] != _fingerprint(where, checkout, project, load_ids):
         began = min(
             datetime.fromisoformat(timing["started_at"])
             for result in results["results"]
@@ -247,8 +247,11 @@ def _raw_files(where: Storage, project: str) -> list[Path]:
     return sorted(storage.fetch(where, f"raw/{project}").glob("*/*.parquet"))
 
 
-def _fingerprint(checkout: Path, project: str, load_ids: list[str]) -> str:
-    """The hash of all that a build depends on: the dbt files, the raw loads, the engine and its versions."""
+def _fingerprint(where: Storage, checkout: Path, project: str, load_ids: list[str]) -> str:
+    """The hash of all that a build depends on: the dbt files, the raw loads, the engine and its versions.
+
+    The root is in it because the staging views name the raw files by their paths: a moved root needs a build.
+    """
     files = {path.relative_to(checkout).as_posix(): hash_file(path) for path in _dbt_files(checkout, project)}
     versions = {name: importlib.metadata.version(name) for name in ("dbt-core", "dbt-duckdb", "duckdb")}
-    return hash_json([files, load_ids, versions, os.environ.get("SKEWLESS_TARGET", "duckdb")])
+    return hash_json([where.root, files, load_ids, versions, os.environ.get("SKEWLESS_TARGET", "duckdb")])

@@ -118,7 +118,7 @@ def build_app(champion: Champion) -> Starlette:
         if body is None:
             return _error(413, f"the body is larger than {MAX_BYTES:,} bytes; send fewer rows at a time", request_id)
         try:
-            payload = json.loads(body)
+            payload = json.loads(body, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             return _error(400, f"the body is no JSON: {error}", request_id)
         rows = payload if isinstance(payload, list) else [payload]
@@ -221,6 +221,10 @@ async def _body(request: Request) -> bytes | None:
     except ClientDisconnect:
         log.info("a client left before its request was read")
     return b"".join(parts)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is a word of JavaScript, not of JSON")
 
 
 def _error(status: int, message: str, request_id: str) -> Response:

@@ -1,0 +1,1 @@
+select depot, distance_km from {{ ref('stg_toy__depots') }}

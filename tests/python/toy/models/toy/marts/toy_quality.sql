@@ -1,0 +1,1 @@
+{{ rule_scorecard('int_parcels_checked') }}
