@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from ml import storage
-from ml.contract import features_node
+from ml.contract import features_node, models
 from ml.errors import GateError, SkewlessError
 from ml.hashing import hash_file, hash_json
 from ml.storage import Storage
@@ -78,7 +78,7 @@ def compiled_manifest(where: Storage, checkout: Path, project: str, progress: Pr
 
 
 def require_green(where: Storage, checkout: Path, project: str, load_ids: list[str]) -> str:
-    """The invocation of the one build that is green for the feature table and all that it descends from.
+    """The invocation of the one build that is green for the feature table, all that it descends from, and its project.
 
     Raises:
         GateError: where there is none, it is red or partial, or a file was edited after it.
@@ -90,7 +90,9 @@ def require_green(where: Storage, checkout: Path, project: str, load_ids: list[s
     if results["args"].get("which") != "build":
         raise GateError(f"the last dbt command was `dbt {results['args'].get('which')}`, which says nothing about the whole", hint)
     manifest = json.loads((storage.fetch(where, where.own("target", "manifest.json"))).read_text())
+    # The scorecard with its budgets and the quarantine are no ancestors of the features, but they judge the same rows.
     needed = ancestors(manifest, features_node(manifest, project)["unique_id"])
+    needed |= {node["unique_id"] for node in models(manifest) if node["original_file_path"].startswith(f"models/{project}/")}
     tests = {
         name for name, node in manifest["nodes"].items()
         if node["resource_type"] == "test" and needed & set(node["depends_on"]["nodes"])

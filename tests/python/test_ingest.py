@@ -183,6 +183,7 @@ def test_a_load_in_pieces_is_the_load_in_one(where, checkout, tmp_path, monkeypa
     other = storage.open_storage(str(tmp_path / "other"), "default")
     (pieces,) = load(other, checkout, path)
     assert pieces == whole and whole.rejects == 71
+    assert rows(where, whole)["raw_row"].to_pylist() == [n for n in range(1, 500) if n % 7]
     assert rows(other, pieces).equals(rows(where, whole)) and rejects(other, pieces) == rejects(where, whole)
 
 
