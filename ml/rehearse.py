@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -155,12 +156,13 @@ def _quantile(seconds: list[float], level: float) -> float:
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
+    while time.monotonic() < until and process.poll() is None and "startup failed" not in log.read_text():
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
             connection.request("GET", "/readyz")
             if connection.getresponse().status == 200:
                 return
         time.sleep(0.1)
-    tail = " | ".join(log.read_text().splitlines()[-3:])
-    raise SkewlessError(f"the service did not get ready: {tail}", f"the log is {log}")
+    lines = log.read_text().splitlines() or ["it printed nothing"]
+    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Found|Exit): ", line)]
+    raise SkewlessError(f"the service did not get ready: {(named or lines)[-1]}", f"the log is {log}")

@@ -1,8 +1,10 @@
 """The real BentoML service on a port, asked by a real client."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -75,7 +77,9 @@ def test_a_body_that_is_no_json_is_a_400(client: httpx.Client, body: bytes) -> N
     assert reply.status_code == 400 and reply.json()["error"]
 
 
-@pytest.mark.parametrize("body", [b"3", b'"text"', b"null", b"[null, [1]]", b'{"weight_g": 1e999}', b'{"depot": "\\ud800"}', b'{"\\ud800": 1}'])
+@pytest.mark.parametrize(
+    "body", [b"3", b'"text"', b"null", b"[null, [1]]", b'{"weight_g": 1e999}', b'{"depot": "\\ud800"}', b'{"\\ud800": 1}']
+)
 def test_json_that_is_no_row_is_a_422(client: httpx.Client, body: bytes) -> None:
     reply = client.post("/predict", content=body)
     assert reply.status_code == 422 and reply.json()["refusals"]
@@ -126,3 +130,16 @@ def test_clients_at_once_get_the_answers_of_one_after_the_other(client: httpx.Cl
     with ThreadPoolExecutor(12) as pool:
         together = list(pool.map(lambda row: client.post("/predict", json=row).json()["prediction"], rows))
     assert together == pytest.approx(alone, rel=1e-6)
+
+
+def test_no_worker_loads_pandas_evidently_or_dbt(client: httpx.Client) -> None:
+    assert client.post("/predict", json=[ROW] * 100).status_code == 200
+    port = client.base_url.port
+    loaded = ""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(port) in (process / "cmdline").read_text():
+                children = (process / "task" / process.name / "children").read_text().split()
+                loaded += "".join(Path("/proc", child, "maps").read_text() for child in [process.name, *children])
+    assert "torch" in loaded and "duckdb" in loaded
+    assert not any(f"site-packages/{name}/" in loaded for name in ("pandas", "evidently", "dbt", "sklearn", "scipy"))

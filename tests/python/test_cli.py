@@ -1,0 +1,170 @@
+"""The command line as a newcomer meets it: help that teaches, errors that name what, where and what to do."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import CHECKOUT, Checkout, make_toy, toy_data
+
+from ml import cli
+from ml.verbs import VERBS
+
+
+def test_every_verb_has_help_with_an_example(toy: Checkout) -> None:
+    assert set(cli.HELP) == set(VERBS)
+    for verb in VERBS:
+        said = toy.skewless(verb, "--help")
+        assert f"example: skewless {verb}" in said and "--json" in said
+
+
+def test_help_is_instant(toy: Checkout) -> None:
+    script = "import sys, ml.cli; ml.cli.parser(); print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([*toy.command()[:1], "-c", script], cwd=toy.folder, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "pyarrow", "duckdb", "rich", "yaml", "bentoml"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["build", "tox"], "did you mean toy?"),
+        (["build", "nothing_like_it"], "there are toy"),
+        (["bild"], "invalid choice"),
+        ([], "VERB"),
+        (["train", "toy", "--epochs", "many"], "invalid int value"),
+        (["build", "toy", "--workspace", "Not A Name"], "small letters"),
+        (["build", "toy", "--root", "s3://bucket"], "not supported yet"),
+    ],
+)
+def test_wrong_usage_is_exit_2_and_says_what_to_do(toy: Checkout, arguments: list[str], says: str) -> None:
+    said = toy.skewless(*arguments, code=2)
+    assert says in said and "error:" in said and "do:" in said
+
+
+@pytest.mark.parametrize(
+    ("verb", "says"),
+    [
+        ("snapshot", "no build of toy"), ("train", "no snapshot"), ("evaluate", "no training run"), ("package", "no training run"),
+        ("promote", "no packaged version"), ("rollback", "no earlier champion"), ("serve", "no champion"), ("drift", "no champion"),
+    ],
+)  # fmt: skip
+def test_a_step_too_early_names_the_step_that_comes_before(toy: Checkout, verb: str, says: str) -> None:
+    said = toy.skewless(verb, "toy", code=3)
+    assert says in said and "do: run: skewless" in said or "do: see: skewless" in said
+
+
+def test_no_checkout_is_told(toy: Checkout, tmp_path: Path) -> None:
+    done = subprocess.run(toy.command("build", "toy"), cwd=tmp_path, env=toy.environment(), capture_output=True, text=True)
+    assert done.returncode == 2 and "change into the checkout" in done.stderr
+
+
+def test_a_taken_port_is_told_before_anything_starts(lived: Checkout) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        assert f"port {port}" in lived.skewless("serve", "toy", "--port", str(port), code=2)
+    assert "no port 99999" in lived.skewless("serve", "toy", "--port", "99999", code=2)
+
+
+def test_a_read_only_root_is_told(toy: Checkout, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    done = subprocess.run(
+        toy.command("ingest", "toy", "--root", str(blocked)), cwd=toy.folder, env=toy.environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "error:" in done.stderr and "do:" in done.stderr
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(toy: Checkout) -> None:
+    limit = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); from ml.cli import main; sys.exit(main(sys.argv[1:]))"
+    root = toy.folder / "small"
+    command = [*toy.command()[:1], "-c", limit, "ingest", "toy", "--root", str(root)]
+    done = subprocess.run(command, cwd=toy.folder, env=toy.environment(), capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "error:" in done.stderr
+    assert not [path for path in root.rglob("*.parquet") if not path.name.startswith("_")]
+
+
+def test_broken_sql_is_told_with_its_model(tmp_path: Path) -> None:
+    broken = make_toy(tmp_path / "toy")
+    broken.skewless("ingest", "toy")
+    broken.edit("models/toy/marts/toy_depots.sql", "distance_km", "distance_miles")
+    assert "toy_depots" in broken.skewless("build", "toy", code=1)
+    broken.edit("models/toy/marts/toy_depots.sql", "select depot,", "select {{ oops depot,")
+    assert "toy_depots" in broken.skewless("build", "toy", code=1)
+
+
+def test_feature_sql_that_could_not_run_online_is_refused_by_check(tmp_path: Path) -> None:
+    leaking = make_toy(tmp_path / "toy")
+    leaking.edit("models/toy/marts/toy_features.sql", "request.is_priority,", "request.is_priority and request.is_late as is_priority,")
+    said = leaking.skewless("check", "toy", code=1)
+    assert "is_priority reads toy_clean.is_late" in said
+
+
+def test_an_empty_project_builds_and_then_says_what_is_missing(tmp_path: Path) -> None:
+    empty = make_toy(tmp_path / "toy")
+    (empty.folder / "models/toy/parcels.csv").write_text(",".join(toy_data.HEADER) + "\n")
+    empty.skewless("ingest", "toy")
+    empty.skewless("build", "toy")
+    assert "split train of toy_features is empty" in empty.skewless("snapshot", "toy", code=3)
+
+
+def test_two_workspaces_share_raw_data_and_nothing_else(lived: Checkout) -> None:
+    assert lived.json("ingest", "toy", "--workspace", "anna")["unchanged"]
+    assert not lived.json("build", "toy", "--workspace", "anna")["unchanged"]
+    assert lived.json("models", "toy", "--workspace", "anna")["versions"] == []
+    assert lived.json("models", "toy")["versions"] != []
+
+
+def test_a_second_build_waits_for_the_first_and_says_for_whom(tmp_path: Path) -> None:
+    busy = make_toy(tmp_path / "toy")
+    busy.skewless("ingest", "toy")
+    first = subprocess.Popen(busy.command("build", "toy"), cwd=busy.folder, env=busy.environment(), stdout=subprocess.DEVNULL)
+    while not (busy.root / "workspaces/default/build.lock").exists() and first.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    said = busy.skewless("build", "toy")
+    assert first.wait() == 0
+    assert "waiting for `skewless build toy`, process" in said and "(unchanged)" in said
+
+
+def test_a_killed_build_leaves_a_workspace_that_the_same_command_finishes(tmp_path: Path) -> None:
+    killed = make_toy(tmp_path / "toy")
+    killed.skewless("ingest", "toy")
+    for wait in (2.0, 3.5, 4.5):
+        process = subprocess.Popen(killed.command("build", "toy"), cwd=killed.folder, env=killed.environment(), start_new_session=True, stdout=subprocess.DEVNULL)  # fmt: skip
+        time.sleep(wait)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert killed.json("build", "toy")["books"]["raw"] == 502
+    assert killed.json("snapshot", "toy")["counts"]["train"] == 336
+
+
+def test_documentation_names_only_what_exists() -> None:
+    text = (CHECKOUT / "README.md").read_text()
+    assert set(re.findall(r"\bskewless (\w+)", re.sub(r"(?m)^#.*$", "", text))) - {"VERB"} <= set(VERBS), "unknown verbs"
+    assert all(f"skewless {verb}" in text for verb in VERBS)
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (CHECKOUT / "Makefile").read_text()))
+    assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets
+    for path in re.findall(r"`((?:models|macros|seeds|tests|ml|serving|\.ci|\.github)/[\w./-]*)`", text):
+        assert (CHECKOUT / path).exists(), path
+    options = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", text))
+    known = set(re.findall(r"--[a-z][\w-]+", " ".join(action for verb in cli.HELP for action in _options(verb)))) | {"--select", "--target"}
+    assert options <= known, options - known
+
+
+def _options(verb: str) -> list[str]:
+    (verbs,) = (action for action in cli.parser()._actions if hasattr(action, "choices") and action.choices)
+    return [option for action in verbs.choices[verb]._actions for option in action.option_strings]
+
+
+def test_json_is_one_object_on_standard_output(lived: Checkout) -> None:
+    done = subprocess.run(
+        lived.command("evaluate", "toy", "--json"), cwd=lived.folder, env=lived.environment(), capture_output=True, text=True
+    )
+    assert json.loads(done.stdout)["verb"] == "evaluate" and done.stderr == ""

@@ -1,0 +1,112 @@
+"""The real flights, all 336,776 of them, from the package's files to the service's answers."""
+
+import json
+import os
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import CHECKOUT, Checkout
+
+
+@pytest.fixture(scope="module")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The whole life of the real project, with a network that is trained for three epochs only."""
+    folder = tmp_path_factory.mktemp("flights")
+    for name in ("models", "macros", "seeds", "ml", "serving", "tests", "dbt_project.yml", "profiles.yml", "pyproject.toml"):
+        os.symlink(CHECKOUT / name, folder / name)
+    run = Checkout(folder, "flights")
+    (folder / "run.json").write_text(json.dumps(run.json("run", "flights", "--no-page", "--epochs", "3")))
+    return run
+
+
+@pytest.fixture(scope="module")
+def steps(flights: Checkout) -> dict:
+    return json.loads((flights.folder / "run.json").read_text())["steps"]
+
+
+@pytest.fixture(scope="module")
+def warehouse(flights: Checkout) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(flights.root / "workspaces/default/warehouse.duckdb"), read_only=True)
+
+
+def test_every_flight_of_the_year_is_accounted_for(steps: dict) -> None:
+    assert steps["build"]["books"] == {"raw": 336_776, "clean": 327_346, "quarantine": 9_430, "duplicates": 0}
+    assert steps["ingest"]["rejects"] == 0 and steps["ingest"]["rows"] == 336_776 + 16 + 1_458 + 3_322 + 26_115
+
+
+def test_raw_keeps_the_files_own_text(flights: Checkout) -> None:
+    raw = f"read_parquet('{flights.root}/raw/flights/flights/*.parquet')"
+    kinds = duckdb.sql(f"select distinct column_type from (describe select * exclude (raw_row) from {raw})").fetchall()
+    (nulls,) = duckdb.sql(f"select count(*) from {raw} where arr_delay = 'NA'").fetchone() or (0,)
+    assert kinds == [("VARCHAR",)] and nulls == 9_430
+
+
+def test_the_receipt_covers_ten_thousand_real_rows(steps: dict) -> None:
+    receipt = steps["package"]["receipt"]
+    assert receipt["ok"] and receipt["rows"] >= 10_000 and receipt["refused"] == 0 and len(receipt["features"]) >= 10
+
+
+def test_held_back_flights_are_answered_about_as_well_as_test_says(steps: dict) -> None:
+    served = steps["serve"]
+    assert served["answered"] == served["asked"] > 3_000
+    assert served["rmse"] == pytest.approx(steps["evaluate"]["production"]["rmse"], rel=0.15)
+
+
+def test_evaluate_prints_the_object_that_was_promised(flights: Checkout) -> None:
+    said = flights.json("evaluate", "flights")
+    assert {"rmse", "mae", "coverage"} <= set(said["test"]) and said["production"]["rmse"] > 0
+    for name in ("mean", "linear", "gradient_boosting"):
+        assert said["baselines"][name]["rmse"] > 0 and said["baselines"][name]["production_rmse"] > 0
+    assert 0.8 < said["test"]["coverage"] < 0.97
+    assert said["test"]["rmse"] < said["baselines"]["linear"]["rmse"] < said["baselines"]["mean"]["rmse"]
+
+
+def test_splits_are_disjoint_in_dates_and_production_begins_at_the_cut(warehouse: duckdb.DuckDBPyConnection) -> None:
+    spread = warehouse.sql(
+        "select max(splits) from (select count(distinct split) as splits from flights_features group by flight_date)"
+    ).fetchone()
+    cut = warehouse.sql("select min(flight_date), count(distinct flight_date) from flights_features where split = 'production'").fetchone()
+    assert spread == (1,) and cut == ("2013-10-01", 92)
+
+
+def test_a_fitted_lookup_reads_the_train_split_alone(warehouse: duckdb.DuckDBPyConnection) -> None:
+    differing = warehouse.sql(
+        """
+        with train as (
+            select carrier, avg(arr_delay_minutes - departure_delay_minutes) as lost, count(*) as n
+            from flights_clean where split = 'train' group by carrier
+        ), overall as (select avg(arr_delay_minutes - departure_delay_minutes) as lost from flights_clean where split = 'train')
+        select count(*) from flights_carrier_history as history join train using (carrier), overall
+        where abs(history.carrier_lost_minutes - (train.lost * train.n + 200 * overall.lost) / (train.n + 200)) > 1e-9 or history.row_count <> train.n
+        """
+    ).fetchone()
+    assert differing == (0,)
+
+
+def test_flights_to_unknown_airports_are_flagged_and_kept(warehouse: duckdb.DuckDBPyConnection) -> None:
+    unknown = warehouse.sql(
+        "select count(*), count(distance_km) from flights_features where destination not in (select airport from flights_airports)"
+    ).fetchone()
+    assert unknown is not None and unknown[0] > 7_000 and unknown[0] == unknown[1]
+
+
+def test_great_circles_agree_with_booked_distances(warehouse: duckdb.DuckDBPyConnection) -> None:
+    (worst,) = warehouse.sql(
+        "select max(abs(f.distance_km / (c.distance_miles * 1.609344) - 1)) from flights_features f join flights_clean c using (flight_id)"
+    ).fetchone() or (1,)
+    assert worst < 0.02
+
+
+def test_quarantined_flights_keep_the_rules_that_they_broke(warehouse: duckdb.DuckDBPyConnection) -> None:
+    broken = dict(
+        warehouse.sql(
+            "select broken_rules, count(*) from flights_quarantine where not contains(broken_rules, 'known') group by all"
+        ).fetchall()
+    )
+    assert set(broken) == {"departed arrived", "arrived"}
+
+
+def test_the_storage_root_holds_nothing_half_made(flights: Checkout) -> None:
+    scratch = Path(flights.root, "tmp")
+    assert not list(scratch.iterdir())

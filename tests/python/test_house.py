@@ -1,0 +1,129 @@
+"""The house: rooms that import only what they may, models with an entry each, macros that name every engine."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOMS = {
+    "answer": ("dbt", "pandas"),
+    "bundle": ("dbt", "pandas", "torch"),
+    "cli": ("dbt", "pandas", "torch", "duckdb", "pyarrow", "sqlglot", "bentoml", "sklearn", "evidently"),
+    "contract": ("dbt", "pandas", "torch"),
+    "dataset": ("dbt", "pandas"),
+    "drift": ("torch", "evidently", "dbt"),
+    "encoding": ("dbt", "pandas", "torch"),
+    "evaluate": ("dbt", "sklearn", "pandas"),
+    "hashing": ("dbt", "pandas", "torch", "pyarrow"),
+    "ingest": ("torch", "dbt", "pandas"),
+    "ledger": ("torch", "dbt", "pyarrow"),
+    "lineage": ("dbt", "pandas", "torch"),
+    "network": ("dbt", "pandas"),
+    "online": ("dbt", "pandas", "torch", "sqlglot"),
+    "pipeline": ("dbt", "torch"),
+    "registry": ("dbt", "pandas", "torch"),
+    "rehearse": ("dbt", "pandas", "torch"),
+    "snapshot": ("torch", "dbt"),
+    "storage": ("torch", "dbt", "pandas", "pyarrow", "duckdb"),
+    "train": ("dbt", "pandas", "sklearn"),
+    "verbs": ("dbt", "pandas", "torch", "duckdb", "pyarrow"),
+    "warehouse": ("torch", "dbt", "pandas"),
+}
+FREE = {"__init__", "console", "errors"}
+
+
+def python_files(checkout: Path, *folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((checkout / folder).rglob("*.py"))]
+
+
+def imported_from_ml(path: Path) -> set[str]:
+    """The rooms of ml that a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "ml":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ml."):
+            found.add(str(node.module).split(".")[1])
+    return found
+
+
+def test_every_room_is_in_the_plan_of_the_house(checkout: Path) -> None:
+    assert {path.stem for path in (checkout / "ml").glob("*.py")} == set(ROOMS) | FREE
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_a_room_loads_nothing_that_it_may_not(checkout: Path, room: str) -> None:
+    script = f"import sys, ml.{room}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=checkout, capture_output=True, text=True, check=True).stdout.split()
+    assert not set(ROOMS[room]) & set(loaded)
+
+
+def test_the_network_knows_nothing_of_ml_but_the_contract(checkout: Path) -> None:
+    assert imported_from_ml(checkout / "ml" / "network.py") == {"contract"}
+
+
+def test_the_service_imports_only_what_a_request_needs(checkout: Path) -> None:
+    rooms = set().union(*(imported_from_ml(path) for path in python_files(checkout, "serving")))
+    assert rooms <= {"contract", "online", "bundle", "answer", "network", "registry", "storage"}
+
+
+def test_only_the_command_line_prints(checkout: Path) -> None:
+    printing = [
+        path.name
+        for path in python_files(checkout, "ml", "serving")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert set(printing) <= {"cli.py"}
+
+
+def test_no_room_but_storage_opens_the_root(checkout: Path) -> None:
+    offenders = [
+        path.name
+        for path in python_files(checkout, "ml", "serving")
+        if path.name != "storage.py" and re.search(r"Path\([^)]*\.root", path.read_text())
+    ]
+    assert not offenders
+
+
+def test_rooms_and_models_stay_small(checkout: Path) -> None:
+    long = {path.name: len(path.read_text().splitlines()) for path in python_files(checkout, "ml", "serving", "tests/python")}
+    long |= {
+        path.name: len(path.read_text().splitlines())
+        for folder in ("models", "macros", "tests/sql")
+        for path in (checkout / folder).rglob("*.sql")
+    }
+    assert not {name: count for name, count in long.items() if count > (120 if name.endswith(".sql") else 330)}
+
+
+def test_each_model_has_its_entry_beside_it_with_a_description_that_says_something(checkout: Path) -> None:
+    for path in sorted((checkout / "models").rglob("*.sql")):
+        (entry,) = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
+        assert entry["name"] == path.stem
+        for described in (entry, *entry["columns"]):
+            words = set(re.findall(r"[a-z]+", described.get("description", "").lower()))
+            assert words - set(described["name"].split("_")), f"{path.stem}: {described['name']}"
+
+
+def test_only_staging_reads_sources(checkout: Path) -> None:
+    reading = [path.name for path in (checkout / "models").rglob("*.sql") if "source(" in path.read_text()]
+    assert reading and all(name.startswith("stg_") for name in reading)
+
+
+def test_every_engine_difference_is_written_for_both_and_refused_for_others(checkout: Path) -> None:
+    for path in sorted((checkout / "macros").glob("*.sql")):
+        text = path.read_text()
+        assert f"macro {path.stem}(" in text
+        if "adapter.dispatch" in text:
+            assert {f"{engine}__{path.stem}" for engine in ("default", "duckdb", "athena")} <= set(re.findall(r"macro (\w+)\(", text))
+            assert "raise_compiler_error" in text
+    assert not [path for path in (checkout / "models").rglob("*.sql") if "target." in path.read_text()]
+
+
+def test_nothing_pickled_is_loaded(checkout: Path) -> None:
+    forbidden = re.compile(r"\bpickle\b|torch\.load\(|joblib|allow_pickle=True")
+    assert not [path.name for path in python_files(checkout, "ml", "serving") if forbidden.search(path.read_text())]
