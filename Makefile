@@ -58,7 +58,7 @@ lock:
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	build/lock/bin/python -m pip install --quiet 'setuptools>=77' '.[dev]'
-	build/lock/bin/python -m pip freeze --all | grep -v -e '^pip==' -e '^skewless' -e '^nvidia-' -e '^triton==' -e '^cuda-' | sed 's/+cpu$$//' > build/lock.txt
+	build/lock/bin/python -m pip freeze --all | grep -vE '^(pip|triton)==|^skewless|^nvidia-(cu|nccl|nv)|^cuda-' | sed 's/+cpu$$//' > build/lock.txt
 	mv build/lock.txt requirements.lock
 	rm -rf build/lock
 

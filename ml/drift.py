@@ -22,13 +22,14 @@ MAX_ROWS = 200_000  # the statistics sort; beyond this a hash sample says the sa
 PAGE_ROWS = 5_000
 LEAST_ROWS = 100
 PERMUTATIONS = 200
+PLURAL = {"request": "requests", "rehearsal": "the rehearsal"}
 NOISELESS_ROWS = 5_000  # above this, chance moves a column by less than any sensible threshold
 Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The verdict with all that it rests on, and where Evidently's page lies."""
+    """The verdict with all that it rests on, and the key of Evidently's page."""
 
     drifted: bool
     record: dict[str, Any]
@@ -47,7 +48,7 @@ def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Prog
     """
     contract = contracts.load(bundle / "contract.json")
     reference = pq.read_table(bundle / "reference.parquet")
-    current, rows, unreadable = _read_log(storage.fetch(where, where.own(project, "predictions", bundle.name)), contract)
+    current, source, rows, unreadable = _read_log(storage.fetch(where, where.own(project, "predictions", bundle.name)), contract)
     if rows < LEAST_ROWS:
         raise GateError(
             f"the champion {bundle.name} of {project} has logged {rows} predictions; drift needs {LEAST_ROWS}",
@@ -69,7 +70,8 @@ def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Prog
         "model_version": bundle.name,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "drifted": drifted,
-        "verdict": _sentence(drifted, findings[0], moved, len(voting), contract.drift["share"]),
+        "verdict": _sentence(drifted, findings[0], moved, len(voting), contract.drift["share"], f"{rows:,} rows of {PLURAL[source]}"),
+        "source": source,
         "rows": rows,
         "rows_compared": current.num_rows,
         "reference_rows": reference.num_rows,
@@ -84,27 +86,38 @@ def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Prog
     if page:
         progress("Evidently's page", 0, 0)
         storage.write_file(where, f"{key}.html", lambda path: _write_page(contract, reference, current, path))
-        shown = where.uri(f"{key}.html")
+        shown = f"{key}.html"
     return Findings(drifted, record, shown)
 
 
-def _read_log(folder: Path, contract: Contract) -> tuple[pa.Table, int, int]:
-    """The logged features and predictions (a hash sample of at most MAX_ROWS), rows in all, lines that no JSON is in."""
+def _read_log(folder: Path, contract: Contract) -> tuple[pa.Table, str, int, int]:
+    """The logged features and predictions (a hash sample of at most MAX_ROWS), their source, rows of it, unreadable lines.
+
+    Requests are judged once there are LEAST_ROWS of them; until then, the held-back rows of the rehearsal.
+    """
     files = sorted(str(path) for path in folder.glob("data/*"))
     names = [column.name for column in contract.features]
-    types = {"prediction_id": "varchar", "prediction": "double", **{column.name: LOGGED[column.type] for column in contract.features}}
+    types = {
+        "prediction_id": "varchar",
+        "source": "varchar",
+        "prediction": "double",
+        **{column.name: LOGGED[column.type] for column in contract.features},
+    }
     if not files:
-        return pa.table({"prediction": pa.array([], pa.float64())}), 0, 0
+        return pa.table({"prediction": pa.array([], pa.float64())}), "request", 0, 0
     with duckdb.connect() as opened:
         opened.execute(
             "create view logged as select * from read_json($files, format = 'newline_delimited', columns = $columns, ignore_errors = true)"
             .replace("$files", repr(files)).replace("$columns", repr(types))
         )  # fmt: skip
-        rows, unreadable = opened.execute("select count(prediction_id), count(*) - count(prediction_id) from logged").fetchone() or (0, 0)
+        unreadable = opened.execute("select count(*) - count(prediction_id) from logged").fetchall()[0][0]
+        counts = dict(opened.execute("select source, count(*) from logged where prediction_id is not null group by source").fetchall())
+        source = "rehearsal" if counts.get("request", 0) < LEAST_ROWS <= counts.get("rehearsal", 0) else "request"
+        rows = counts.get(source, 0)
         bound = min(1 << 20, int((1 << 20) * MAX_ROWS / max(rows, 1)))
         quoted = ", ".join(f'"{name}"' for name in ("prediction", *names))
-        sample = f"select {quoted} from logged where (md5_number(prediction_id) & 1048575) < {bound} order by prediction_id"
-        return opened.execute(sample).to_arrow_table(), rows, unreadable
+        sample = f"select {quoted} from logged where source = '{source}' and (md5_number(prediction_id) & 1048575) < {bound}"
+        return opened.execute(f"{sample} order by prediction_id").to_arrow_table(), source, rows, unreadable
 
 
 def _compare(name: str, kind: str, threshold: float, role: str, reference: pa.Table, current: pa.Table) -> dict[str, Any]:
@@ -169,11 +182,11 @@ def _mean(values: np.ndarray) -> str:
     return f"{values.mean():.4g}" if len(values) else "none"
 
 
-def _sentence(drifted: bool, prediction: dict[str, Any], moved: list[str], voting: int, share: float) -> str:
+def _sentence(drifted: bool, prediction: dict[str, Any], moved: list[str], voting: int, share: float, judged: str) -> str:
     named = f" ({', '.join(moved)})" if moved else ""
     features = f"{len(moved)} of {voting} voting features moved{named}, {share:.0%} are needed for a verdict"
     answers = f"predictions {'moved' if prediction['drifted'] else 'did not move'}, {prediction['says']}"
-    return f"{'drift' if drifted else 'no drift'}: {features}; {answers}"
+    return f"{'drift' if drifted else 'no drift'} in {judged}: {features}; {answers}"
 
 
 def _write_page(contract: Contract, reference: pa.Table, current: pa.Table, path: Path) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from ml import warehouse
@@ -95,9 +97,18 @@ def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str
     after = [
         "",
         "next:",
-        f"  skewless serve {context.project} --port 3000",
+        f"  {_called(context)} serve {context.project} --port 3000",
         f"  curl -s localhost:3000/predict -H 'Content-Type: application/json' -d '{example}'",
-        f"  skewless models {context.project};  skewless cost {context.project}",
+        f"  {_called(context)} models {context.project}",
+        f"  {_called(context)} cost {context.project}",
         "",
     ]
     return ("\n".join(lines[:2] if books else lines[:1]), score_table(metrics), "\n".join([*lines[2 if books else 1 :], *after]))
+
+
+def _called(context: Context) -> str:
+    """How to call the command line from the checkout: by its name where the environment is active."""
+    script = Path(sys.prefix, "bin", "skewless")
+    if shutil.which("skewless") == str(script) or not script.exists():
+        return "skewless"
+    return str(script.relative_to(context.checkout) if script.is_relative_to(context.checkout) else script)

@@ -62,9 +62,10 @@ def service(where: Storage, checkout: Path, project: str) -> Iterator[int]:
     """The service as its own process on a free port, ready when the block begins and gone when it ends."""
     port = free_port()
     log_path = storage.working_folder(where, where.own("logs")) / f"serve-{project}.log"
+    environment = {**service_environment(where, project), "SKEWLESS_SOURCE": "rehearsal"}
     with open(log_path, "w") as log:
         process = subprocess.Popen(
-            service_command(port, "127.0.0.1"), cwd=checkout, env=service_environment(where, project),
+            service_command(port, "127.0.0.1"), cwd=checkout, env=environment,
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         try:

@@ -47,7 +47,7 @@ def ingest(context: Context) -> Outcome:
     loads = room.ingest(context.where, context.checkout, context.project, sources, context.progress)
     rows, rejects = sum(load.rows for load in loads), sum(load.rejects for load in loads)
     tables = len({load.table for load in loads})
-    place = context.where.uri(f"raw/{context.project}")
+    place = lies(context, f"raw/{context.project}")
     return Outcome(
         f"{rows:,} rows and {rejects:,} rejects of {len(loads)} files in {tables} raw tables, {place}",
         {"loads": [load.__dict__ for load in loads], "rows": rows, "rejects": rejects, "path": place},
@@ -103,7 +103,7 @@ def snapshot(context: Context) -> Outcome:
     ids = raw.load_ids(context.where, context.checkout, context.project)
     taken = room.take(context.where, context.checkout, context.project, ids, context.progress)
     counts = ", ".join(f"{count:,} {split}" for split, count in taken.counts.items())
-    place = context.where.uri(taken.key)
+    place = lies(context, taken.key)
     return Outcome(
         f"{taken.id}: {counts}, {place}",
         {"snapshot": taken.id, "counts": taken.counts, "path": place},
@@ -117,7 +117,7 @@ def train(context: Context) -> Outcome:
     given = context.arguments
     config = room.with_changes(room.TrainConfig(), epochs=given.epochs, seed=given.seed)
     run = room.train(context.where, context.project, config, context.progress)
-    place = context.where.uri(run.key)
+    place = lies(context, run.key)
     return Outcome(
         f"{run.id}: best of {run.epochs} epochs is {run.best_epoch + 1}, tuning score {run.score:.4g}, {place}",
         {"run": run.id, "epochs": run.epochs, "best_epoch": run.best_epoch, "score": run.score, "path": place},
@@ -141,7 +141,7 @@ def package(context: Context) -> Outcome:
     tag = registry.add(context.where, context.project, storage.fetch(context.where, made.key))
     return Outcome(
         f"{tag}: receipt over {made.receipt['verdict']}",
-        {"version": made.id, "tag": tag, "receipt": made.receipt, "path": context.where.uri(made.key)},
+        {"version": made.id, "tag": tag, "receipt": made.receipt, "path": lies(context, made.key)},
         unchanged=made.unchanged, rows=made.receipt["rows"],
     )  # fmt: skip
 
@@ -226,10 +226,10 @@ def drift(context: Context) -> Outcome:
         for entry in found.record["findings"]
     ]
     shown = table(["column", "role", "score", "threshold", "", "reference → log"], rows)
-    page = f"; page {found.page}" if found.page else ""
+    page = f"; page {lies(context, found.page)}" if found.page else ""
     return Outcome(
         f"{found.record['verdict']}{page}",
-        {**found.record, "page": found.page},
+        {**found.record, "page": found.page and context.where.uri(found.page)},
         code=GateError.exit_code if found.drifted else 0,
         rows=found.record["rows"],
         shown=(shown,),
@@ -267,6 +267,12 @@ def run(context: Context) -> Outcome:
     return pipeline.run(context)
 
 
+def lies(context: Context, key: str) -> str:
+    """Where a result lies, from the checkout if it is below it."""
+    path = Path(context.where.uri(key))
+    return str(path.relative_to(context.checkout) if path.is_relative_to(context.checkout) else path)
+
+
 def project_names(checkout: Path) -> list[str]:
     """The projects of a checkout: the folders of models/."""
     return sorted(path.name for path in (checkout / "models").iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -282,7 +288,7 @@ def score_table(metrics: dict[str, Any]) -> Any:
     """The network beside its baselines, on the same rows; intervals resample whole groups."""
     name, second = ("rmse", "mae") if metrics["task"] == "regression" else ("log_loss", "auc")
     splits = [split for split in ("test", "production") if metrics[split]]
-    headers = ["", *(f"{split} {what}" for split in splits for what in (name, second)), *(f"network less it, {split}" for split in splits)]
+    headers = ["", *(f"{split} {what}" for split in splits for what in (name, second)), *(f"network minus it, {split}" for split in splits)]
     own = [["network", *(f"{metrics[split][what]:.4g}" for split in splits for what in (name, second)), *("" for _ in splits)]]
     for baseline, values in metrics["baselines"].items():
         cells = [f"{values[('' if split == 'test' else 'production_') + what]:.4g}" for split in splits for what in (name, second)]

@@ -41,6 +41,7 @@ class Champion:
     root: str
     workspace: str
     project: str
+    source: str = "request"  # what its rows are logged as: requests, or a rehearsal
     bundle: Bundle | None = None
     openapi: dict[str, Any] = field(default_factory=dict)
     log_path: str = ""
@@ -136,7 +137,7 @@ def build_app(champion: Champion) -> Starlette:
             for refusal in answer["refusals"]:
                 metrics.refusals.labels(champion.project, refusal["rule"]).inc()
             return JSONResponse(answer, 422)
-        _log(champion.log_path, bundle, request_id, *logged)
+        _log(champion, bundle, request_id, *logged)
         metrics.predictions.labels(champion.project, bundle.id).inc(len(rows))
         for name in (name for row in logged[2] for name in row):
             metrics.flags.labels(champion.project, name).inc()
@@ -190,13 +191,14 @@ def describe_contract(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _log(log_path: str, bundle: Bundle, request_id: str, features: pa.Table, predicted: Predictions, flags: list[list[str]]) -> None:
+def _log(champion: Champion, bundle: Bundle, request_id: str, features: pa.Table, predicted: Predictions, flags: list[list[str]]) -> None:
     """One JSON line a row, by BentoML's monitor: the features and the answer, for drift and for later outcomes."""
     now, count = datetime.now(UTC).isoformat(timespec="milliseconds"), features.num_rows
-    with bentoml.monitor(bundle.id, monitor_class="default", monitor_options={"log_path": log_path}) as monitor:
+    with bentoml.monitor(bundle.id, monitor_class="default", monitor_options={"log_path": champion.log_path}) as monitor:
         monitor.log_batch([f"{request_id}-{row}" for row in range(count)], "prediction_id", "key", "categorical")
         monitor.log_batch([now] * count, "predicted_at", "time", "categorical")
         monitor.log_batch([bundle.id] * count, "model_version", "version", "categorical")
+        monitor.log_batch([champion.source] * count, "source", "source", "categorical")
         for column in bundle.contract.features:
             monitor.log_batch(features[column.name].to_pylist(), column.name, "feature", column.kind)
         monitor.log_batch(predicted.prediction.tolist(), "prediction", "prediction", "numerical")

@@ -13,7 +13,7 @@ class WithoutPandas:
             raise ModuleNotFoundError("the service does without pandas", name=name)
 
 
-sys.meta_path.insert(0, WithoutPandas)  # type: ignore[arg-type]
+sys.meta_path.insert(0, WithoutPandas)
 
 import bentoml  # noqa: E402
 
@@ -23,6 +23,7 @@ champion = Champion(
     root=os.environ.get("SKEWLESS_ROOT", ".skewless"),
     workspace=os.environ.get("SKEWLESS_WORKSPACE", "default"),
     project=os.environ.get("SKEWLESS_PROJECT", ""),
+    source=os.environ.get("SKEWLESS_SOURCE", "request"),
 )
 
 

@@ -17,12 +17,12 @@ def bundle_of(lived: Checkout) -> Path:
     return lived.root / "workspaces/default/bentoml/models/toy" / version
 
 
-def write_log(lived: Checkout, table: pa.Table, tail: str = "") -> None:
+def write_log(lived: Checkout, table: pa.Table, tail: str = "", source: str = "request") -> None:
     """A prediction log with the rows of a table, in the service's own form."""
     folder = lived.own / "predictions" / bundle_of(lived).name
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "data").mkdir(parents=True)
-    lines = [json.dumps({"prediction_id": f"r-{index}", **row}) for index, row in enumerate(table.to_pylist())]
+    lines = [json.dumps({"prediction_id": f"r-{index}", "source": source, **row}) for index, row in enumerate(table.to_pylist())]
     (folder / "data" / "data.1.log").write_text("\n".join(lines) + "\n" + tail)
 
 
@@ -72,6 +72,17 @@ def test_a_torn_last_line_is_counted_and_the_rest_is_read(lived: Checkout, refer
     write_log(lived, reference, tail='{"prediction_id": "r-torn", "predi')
     said = lived.json("drift", "toy", "--no-page")
     assert said["unreadable_lines"] == 1 and said["rows"] == reference.num_rows
+
+
+def test_requests_are_judged_without_the_rehearsal_once_there_are_enough(lived: Checkout, reference: pa.Table) -> None:
+    write_log(lived, shifted(reference, "prediction", 0.3), source="rehearsal")
+    assert "of the rehearsal" in lived.json("drift", "toy", "--no-page", code=3)["verdict"]
+    log = lived.own / "predictions" / bundle_of(lived).name / "data" / "data.1.log"
+    kept = log.read_text()
+    write_log(lived, reference)
+    (log.parent / "data.2.log").write_text(kept)
+    said = lived.json("drift", "toy", "--no-page")
+    assert said["source"] == "request" and said["rows"] == reference.num_rows and not said["drifted"]
 
 
 def test_too_few_predictions_are_refused_with_their_number(lived: Checkout, reference: pa.Table) -> None:
