@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--epochs", type=int, help="at most this many passes over the train split")
             verb.add_argument("--seed", type=int, help="of weights and shuffles; a constant, not a thing to tune")
         if name == "promote":
-            verb.add_argument("--version", help="which; the newest if left out")
+            verb.add_argument("--version", help="which; the one packaged last if left out")
         if name == "serve":
             verb.add_argument("--port", type=int, default=3000)
             verb.add_argument("--host", default="127.0.0.1")

@@ -40,8 +40,9 @@ def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Prog
     """Compare the champion's prediction log with its reference sample.
 
     Numerical columns: Wasserstein distance in standard deviations of the reference. Categorical ones:
-    Jensen-Shannon distance, base 2. A column has moved when it lies beyond its threshold and beyond what chance does with
-    so few rows. Thresholds are data: `meta.ml.drift` of the feature table, `drift` of a column.
+    Jensen-Shannon distance, natural logarithm; the digits are Evidently's. A column has moved when it lies beyond its
+    threshold and beyond what chance does with so few rows. Thresholds are data: `meta.ml.drift` of the feature table,
+    `drift` of a column.
 
     Raises:
         GateError: with fewer than LEAST_ROWS predictions to judge.
@@ -163,7 +164,7 @@ def _jensen_shannon(left: np.ndarray, right: np.ndarray) -> float:
     from scipy.spatial.distance import jensenshannon
 
     count = int(max(left.max(), right.max())) + 1
-    return float(jensenshannon(np.bincount(left, minlength=count), np.bincount(right, minlength=count), base=2))
+    return float(jensenshannon(np.bincount(left, minlength=count), np.bincount(right, minlength=count)))
 
 
 def _noise(distance: Callable[[np.ndarray, np.ndarray], float], left: np.ndarray, right: np.ndarray) -> float:
@@ -204,6 +205,6 @@ def _write_page(contract: Contract, reference: pa.Table, current: pa.Table, path
         sets.append(Dataset.from_pandas(frame.astype(dict.fromkeys(numerical, float)), data_definition=definition))
     preset = DataDriftPreset(
         num_method="wasserstein", num_threshold=contract.drift["numerical"],
-        cat_method="jensenshannon", cat_threshold=contract.drift["categorical"],
+        cat_method="jensenshannon", cat_threshold=contract.drift["categorical"], drift_share=contract.drift["share"],
     )  # fmt: skip
     Report([preset]).run(current_data=sets[1], reference_data=sets[0]).save_html(str(path))

@@ -15,11 +15,12 @@ from ml.storage import Storage
 
 @dataclass(frozen=True)
 class Promotion:
-    """What promote or rollback did."""
+    """What promote or rollback did. `withheld`: a version that was rolled back, and that only its name promotes again."""
 
     version: str
     previous: str | None
     unchanged: bool
+    withheld: str | None = None
 
 
 def add(where: Storage, project: str, folder: Path) -> str:
@@ -71,18 +72,22 @@ def champion_folder(where: Storage, project: str) -> Path:
 
 
 def promote(where: Storage, project: str, version: str | None = None) -> Promotion:
-    """Make a version (the newest, if none is named) the champion, once its files and its receipt have been verified."""
-    known = versions(where, project)
-    if not known:
+    """Make a version the champion, once its files and its receipt have been verified: the one packaged last, if none is named.
+
+    A version that was rolled back stays so until it is named.
+    """
+    packaged = storage.read_json(where, where.own(project, "bundle.json"))
+    if version is None and packaged is None:
         raise GateError(f"project {project} has no packaged version in workspace {where.workspace}", f"run: skewless package {project}")
-    chosen = version.removeprefix(f"{project}:") if version else known[0]["version"]
+    chosen = version.removeprefix(f"{project}:") if version else packaged["id"]
     bundle.verify(_folder(where, project, chosen))
-    record = champion(where, project)
-    previous = record["version"] if record else None
+    record = champion(where, project) or {"version": None, "history": [], "withdrawn": []}
+    previous, withdrawn = record["version"], record["withdrawn"]
+    if version is None and chosen in withdrawn:
+        return Promotion(previous, None, unchanged=True, withheld=chosen)
     if chosen == previous:
         return Promotion(chosen, None, unchanged=True)
-    history = [*record["history"], previous] if record else []
-    _crown(where, project, chosen, history)
+    _crown(where, project, chosen, [*record["history"], previous] if previous else [], [name for name in withdrawn if name != chosen])
     return Promotion(chosen, previous, unchanged=False)
 
 
@@ -93,13 +98,14 @@ def rollback(where: Storage, project: str) -> Promotion:
         raise GateError(f"project {project} has no earlier champion to go back to", f"see: skewless models {project}")
     chosen = record["history"][-1]
     bundle.verify(_folder(where, project, chosen))
-    _crown(where, project, chosen, record["history"][:-1])
+    _crown(where, project, chosen, record["history"][:-1], [*record["withdrawn"], record["version"]])
     return Promotion(chosen, record["version"], unchanged=False)
 
 
-def _crown(where: Storage, project: str, version: str, history: list[str]) -> None:
+def _crown(where: Storage, project: str, version: str, history: list[str], withdrawn: list[str]) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    storage.write_json(where, where.own(project, "champion"), {"version": version, "promoted_at": now, "history": history})
+    record = {"version": version, "promoted_at": now, "history": history, "withdrawn": withdrawn}
+    storage.write_json(where, where.own(project, "champion"), record)
 
 
 def _folder(where: Storage, project: str, version: str) -> Path:

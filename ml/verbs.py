@@ -62,7 +62,7 @@ def build(context: Context) -> Outcome:
     raw.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
     ids = raw.load_ids(context.where, context.checkout, context.project)
     built = warehouse.build(context.where, context.checkout, context.project, ids, context.progress)
-    books = warehouse.books(context.where, context.project)
+    books = warehouse.books(context.where, context.project, context.progress)
     counted = ""
     if books:
         counted = (
@@ -151,9 +151,9 @@ def promote(context: Context) -> Outcome:
 
     done = registry.promote(context.where, context.project, context.arguments.version)
     after = f", after {done.previous}" if done.previous else ""
-    return Outcome(
-        f"{context.project}:{done.version} is champion{after}", {"version": done.version, "previous": done.previous}, done.unchanged
-    )
+    if done.withheld:
+        after = f"; {done.withheld} was rolled back, and --version {done.withheld} brings it back"
+    return Outcome(f"{context.project}:{done.version} is champion{after}", {**done.__dict__}, done.unchanged)
 
 
 def rollback(context: Context) -> Outcome:

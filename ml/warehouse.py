@@ -121,17 +121,20 @@ def require_green(where: Storage, checkout: Path, project: str, load_ids: list[s
 
 
 @contextlib.contextmanager
-def connection(where: Storage) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The workspace's warehouse, for reading."""
+def connection(where: Storage, purpose: str, progress: Progress) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The workspace's warehouse, for reading, once no build of ours is writing it."""
+    with _turn(where, purpose, progress), _opened(where) as opened:
+        yield opened
+
+
+def _opened(where: Storage) -> duckdb.DuckDBPyConnection:
     try:
-        opened = duckdb.connect(str(_database(where)), read_only=True)
+        return duckdb.connect(str(_database(where)), read_only=True)
     except duckdb.IOException as error:
         raise SkewlessError(
             f"the warehouse of workspace {where.workspace} cannot be read: {error}",
             "if another program holds it open, close that; a second workspace works at the same time",
         ) from error
-    with opened:
-        yield opened
 
 
 def stream(opened: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
@@ -139,9 +142,9 @@ def stream(opened: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
     return opened.execute(sql).to_arrow_reader(BATCH_ROWS)
 
 
-def books(where: Storage, project: str) -> dict[str, int] | None:
+def books(where: Storage, project: str, progress: Progress) -> dict[str, int] | None:
     """Raw, clean, quarantined and duplicate rows of a project, or None where it keeps no such relations."""
-    with connection(where) as opened:
+    with connection(where, f"skewless build {project}", progress) as opened:
         tables = {name for (name,) in opened.execute("select table_name from information_schema.tables").fetchall()}
         if not {f"{project}_{name}" for name in ("clean", "quarantine", "quality")} <= tables:
             return None

@@ -27,7 +27,7 @@ def receipt_of(folder: Path) -> dict:
     return bundle.make_receipt(OnlineFeatures(declared, folder / "lookups"), folder, lambda *_: None)
 
 
-def rewrite(path: Path, name: str, change) -> None:  # noqa: ANN001
+def rewrite(path: Path, name: str, change) -> None:
     table = pq.read_table(path)
     pq.write_table(table.set_column(table.schema.get_field_index(name), name, change(table[name])), path)
 
@@ -91,7 +91,8 @@ def test_margins_give_the_intervals_their_coverage() -> None:
         def forward(self, numerical: torch.Tensor, categorical: torch.Tensor) -> torch.Tensor:
             return torch.tensor([[0.0, -0.2, 0.2]]).repeat(len(numerical), 1)  # far too narrow for a standard normal
 
-    declared = contract.Contract("p", "regression", "f", "r", (contract.Column("x", "double", "feature", kind="numerical"), contract.Column("y", "double", "target")), ())  # fmt: skip
+    columns = (contract.Column("x", "double", "feature", kind="numerical"), contract.Column("y", "double", "target"))
+    declared = contract.Contract("p", "regression", "f", "r", columns, ())
     from ml.encoding import Encoding
 
     fitted = Encoding(("x",), (0.0,), (1.0,), (), {}, "y", 0.0, 1.0, None)

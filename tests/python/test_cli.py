@@ -55,7 +55,7 @@ def test_wrong_usage_is_exit_2_and_says_what_to_do(toy: Checkout, arguments: lis
 )  # fmt: skip
 def test_a_step_too_early_names_the_step_that_comes_before(toy: Checkout, verb: str, says: str) -> None:
     said = toy.skewless(verb, "toy", code=3)
-    assert says in said and "do: run: skewless" in said or "do: see: skewless" in said
+    assert says in said and ("do: run: skewless" in said or "do: see: skewless" in said)
 
 
 def test_no_checkout_is_told(toy: Checkout, tmp_path: Path) -> None:
@@ -82,7 +82,10 @@ def test_a_read_only_root_is_told(toy: Checkout, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_and_leaves_nothing_half_written(toy: Checkout) -> None:
-    limit = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); from ml.cli import main; sys.exit(main(sys.argv[1:]))"
+    limit = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); from ml.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     root = toy.folder / "small"
     command = [*toy.command()[:1], "-c", limit, "ingest", "toy", "--root", str(root)]
     done = subprocess.run(command, cwd=toy.folder, env=toy.environment(), capture_output=True, text=True)
@@ -137,7 +140,8 @@ def test_a_killed_build_leaves_a_workspace_that_the_same_command_finishes(tmp_pa
     killed = make_toy(tmp_path / "toy")
     killed.skewless("ingest", "toy")
     for wait in (2.0, 3.5, 4.5):
-        process = subprocess.Popen(killed.command("build", "toy"), cwd=killed.folder, env=killed.environment(), start_new_session=True, stdout=subprocess.DEVNULL)  # fmt: skip
+        command, environment = killed.command("build", "toy"), killed.environment()
+        process = subprocess.Popen(command, cwd=killed.folder, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
         time.sleep(wait)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -78,7 +78,8 @@ def test_a_fitted_lookup_reads_the_train_split_alone(warehouse: duckdb.DuckDBPyC
             from flights_clean where split = 'train' group by carrier
         ), overall as (select avg(arr_delay_minutes - departure_delay_minutes) as lost from flights_clean where split = 'train')
         select count(*) from flights_carrier_history as history join train using (carrier), overall
-        where abs(history.carrier_lost_minutes - (train.lost * train.n + 200 * overall.lost) / (train.n + 200)) > 1e-9 or history.row_count <> train.n
+        where abs(history.carrier_lost_minutes - (train.lost * train.n + 200 * overall.lost) / (train.n + 200)) > 1e-9
+            or history.row_count <> train.n
         """
     ).fetchone()
     assert differing == (0,)

@@ -41,11 +41,8 @@ def test_a_feature_is_one_line_of_sql_and_one_entry_of_yaml(lived: Checkout) -> 
         "        request.is_priority,\n",
         "        request.is_priority,\n        cast(length(request.depot) as double) as depot_length,\n",
     )
-    lived.edit(
-        f"{FEATURES}.yml",
-        "      - {name: sent_time_sin",
-        "      - {name: depot_length, data_type: double, description: Length of the code., config: {meta: {role: feature, kind: numerical}}}\n      - {name: sent_time_sin",
-    )
+    entry = "      - {name: depot_length, data_type: double, description: Size., config: {meta: {role: feature, kind: numerical}}}\n"
+    lived.edit(f"{FEATURES}.yml", "      - {name: sent_time_sin", entry + "      - {name: sent_time_sin")
     done = lived.json("run", "toy", "--no-page")
     assert "depot_length" in done["steps"]["package"]["receipt"]["features"]
     assert done["steps"]["serve"]["model_version"] == lived.json("models", "toy")["versions"][0]["version"] != before
@@ -104,6 +101,24 @@ def test_a_macro_that_means_two_things_is_refused_by_the_receipt(lived: Checkout
     assert "the receipt refuses" in said and "distance_km differs" in said and "warehouse" in said
     assert (lived.own / "champion").read_text() == champion
     lived.edit("macros/great_circle_km.sql", "{{ '12742.0176e0' if flags.WHICH == 'build' else '12742.02e0' }}", "12742.0176e0")
+
+
+def test_an_edit_taken_back_brings_the_old_version_back_without_work(lived: Checkout) -> None:
+    before = lived.json("run", "toy", "--no-page")["steps"]
+    lived.edit(f"{FEATURES}.sql", "/ 1000e0 as weight_kg", "/ 500e0 as weight_kg")
+    edited = lived.json("run", "toy", "--no-page")["steps"]
+    lived.edit(f"{FEATURES}.sql", "/ 500e0 as weight_kg", "/ 1000e0 as weight_kg")
+    after = lived.json("run", "toy", "--no-page")["steps"]
+    assert after["promote"]["version"] == before["promote"]["version"] != edited["promote"]["version"]
+    assert all(after[verb]["unchanged"] for verb in ("snapshot", "train", "evaluate", "package", "serve"))
+
+
+def test_a_version_that_was_rolled_back_is_not_promoted_by_the_next_run(lived: Checkout) -> None:
+    bad = json.loads((lived.own / "champion").read_text())["version"]
+    good = lived.json("rollback", "toy")["version"]
+    said = lived.json("promote", "toy")
+    assert said["version"] == good and said["withheld"] == bad
+    assert lived.json("promote", "toy", "--version", bad)["version"] == bad
 
 
 def test_rollback_brings_the_last_champion_back_until_there_is_none(lived: Checkout) -> None:

@@ -92,7 +92,10 @@ def test_the_halves_of_validation_share_no_group_and_leave_none_out(lived: Check
 
 def test_splits_share_no_group_and_follow_the_hash(lived: Checkout) -> None:
     folder, _ = snapshot_of(lived)
-    groups = {split: {value for batch in dataset.record_batches(folder, split) for value in batch["sent_on"].to_pylist()} for split in ("train", "validation", "test", "production")}  # fmt: skip
+    groups = {
+        split: {value for batch in dataset.record_batches(folder, split) for value in batch["sent_on"].to_pylist()}
+        for split in ("train", "validation", "test", "production")
+    }
     assert all(not groups[a] & groups[b] for a in groups for b in groups if a < b)
     for split, (low, high) in {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}.items():
         assert all(low <= hash_bucket("skewless-split", group) / BUCKETS < high for group in groups[split])
