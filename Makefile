@@ -12,6 +12,7 @@ READY := $(VENV)/.ready
 TORCH := $(shell sed -n 's/^torch==/torch==/p' requirements.lock 2>/dev/null)
 export BENTOML_DO_NOT_TRACK := True
 export DO_NOT_TRACK := 1
+lint: export DBT_LOG_PATH := build/lint
 
 .PHONY: run test serve build lint clean lock setup help
 

@@ -240,9 +240,10 @@ def _require_whole(contract: Contract, request: str) -> None:
             raise SkewlessError(
                 f"the categorical feature {place}.{column.name} has the type {column.type}", "cast it to varchar in the SQL"
             )
-    for name in (*([contract.baseline] if contract.baseline else []),):
-        if name not in contract.numerical:
-            raise SkewlessError(f"the baseline {name!r} of {place} is no numerical feature", "name one of them in meta.ml.baseline")
+    if contract.baseline is not None and contract.baseline not in contract.numerical:
+        raise SkewlessError(
+            f"the baseline {contract.baseline!r} of {place} is no numerical feature", "name one of them in meta.ml.baseline"
+        )
     if contract.residual and (contract.baseline is None or contract.task != "regression"):
         raise SkewlessError(f"{place} asks for a residual without a baseline to subtract", "set meta.ml.baseline, or leave residual out")
     for name in contract.slices:

@@ -52,6 +52,7 @@ def take(where: Storage, checkout: Path, project: str, load_ids: list[str], prog
     record = storage.read_json(where, f"{key}/snapshot.json")
     if record is None:
         with storage.staging(where, key) as folder, warehouse.connection(where, f"skewless snapshot {project}", progress) as opened:
+            warehouse.require_green(where, checkout, project, load_ids)  # again: now no build of ours can come between
             record = _freeze(opened, contract, folder, progress)
             record = {"id": identity, "project": project, "loads": load_ids, **record}
             storage.write_local_json(folder / "snapshot.json", record)

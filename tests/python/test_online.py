@@ -1,9 +1,10 @@
 """Request rows: what is accepted, what is refused and how it is named, and features that keep the order of their rows."""
 
 import datetime
+import faulthandler
 import json
 import math
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -206,21 +207,15 @@ def test_a_lookup_that_repeats_a_key_is_refused_with_both_counts(tmp_path):
 def test_several_threads_share_one_instance_and_each_gets_its_own_rows(tmp_path):
     serving = features(tmp_path)
 
-    right = []
+    def ask(number):
+        rows = rows_of(1 + number % 50, shift=number)
+        table = online.parse(contract(), rows)[0]
+        return serving.features(table).to_pylist() == expected_of(rows) and len(serving.judge(table)[1]) == len(rows)
 
-    def ask(first):
-        for number in range(first, 400, 8):
-            rows = rows_of(1 + number % 50, shift=number)
-            table = online.parse(contract(), rows)[0]
-            if serving.features(table).to_pylist() == expected_of(rows) and len(serving.judge(table)[1]) == len(rows):
-                right.append(number)
-
-    threads = [threading.Thread(target=ask, args=(first,), daemon=True) for first in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert sorted(right) == list(range(400))
+    faulthandler.dump_traceback_later(60, exit=True)  # a deadlock would hold Python's own lock too, and never end
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(400))) == [True] * 400
+    faulthandler.cancel_dump_traceback_later()
 
 
 def judged(folder, *rows):
