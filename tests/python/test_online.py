@@ -94,7 +94,8 @@ def test_a_wrong_value_is_refused_with_its_field_rule_and_value_and_never_guesse
     kind = next(column.type for column in INPUTS if column.name == name)
     assert row[name] is None
     assert (refusal.row, refusal.field, refusal.rule, refusal.message) == (0, name, kind, f"{name} must be {online.EXPECTED[kind]}")
-    assert refusal.value is sent and json.dumps(refusal.to_dict())
+    assert refusal.value is sent
+    assert json.dumps(refusal.to_dict(), allow_nan=False, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("row", [{"pickup": "a"}, {"pickup": "a", "miles": None}])
@@ -173,6 +174,28 @@ def test_whatever_is_sent_is_answered_with_as_many_rows_and_nulls_where_it_is_re
     for refusal in refusals:
         assert 0 <= refusal.row < len(rows) and refusal.message and refusal.rule
         assert refusal.field not in table.column_names or table[refusal.field][refusal.row].as_py() is None
+        assert json.dumps(refusal.to_dict(), allow_nan=False, ensure_ascii=False).encode()
+
+
+def nested(shape, depth):
+    value = 1
+    for _ in range(depth):
+        value = shape(value)
+    return value
+
+
+SHAPES = {
+    "long text": "x" * 100_000, "long number": 10**4000, "long list": [1] * 100_000, "wide": {str(n): n for n in range(10_000)},
+    "deep list": nested(lambda value: [value], 800), "deep object": nested(lambda value: {"a": value}, 800),
+    "bushy": nested(lambda value: dict.fromkeys("abcdefgh", value), 5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("field", ["seats", "weather"])
+def test_a_refusal_repeats_whatever_was_sent_in_short(shape, field):
+    _, (refusal,) = parsed(**{field: SHAPES[shape]})
+    assert len(json.dumps(refusal.to_dict(), allow_nan=False)) < 10_000
 
 
 def rows_of(count, shift=0):
@@ -194,6 +217,11 @@ def test_features_come_one_row_a_row_in_the_order_of_the_rows(tmp_path, key_type
     table = features(tmp_path, key_type=key_type).features(online.parse(contract(), rows)[0])
     assert table.column_names == ["usual_fare", "kilometres", "pickup"]
     assert table.to_pylist() == expected_of(rows)
+
+
+def test_the_key_has_the_type_that_the_feature_sql_was_written_for(tmp_path):
+    written = SQL.replace("request.trip,", "upper(request.trip) as trip,")
+    assert features(tmp_path, online_sql=written).features(online.parse(contract(), rows_of(3))[0]).to_pylist() == expected_of(rows_of(3))
 
 
 def test_a_lookup_that_repeats_a_key_is_refused_with_both_counts(tmp_path):
