@@ -154,4 +154,4 @@ class _Moments:
     def std(self) -> float:
         """Standard deviation; 1 for a constant or empty column, which then standardises to 0."""
         value = float(np.sqrt(self.squares / self.count)) if self.count else 0.0
-        return value if value > 1e-12 else 1.0
+        return value if value > max(1e-12, 1e-13 * abs(self.mean)) else 1.0  # below that it is rounding, not spread

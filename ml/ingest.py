@@ -4,12 +4,14 @@ The raw tables of a project are the sources of its dbt project: `models/<project
 columns, which are the header that a file must have, and where `skewless ingest` finds the files by itself.
 """
 
+import contextlib
 import csv
 import gzip
 import hashlib
 import importlib.util
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -156,7 +158,11 @@ def _rows(path: Path, table: RawTable, load_id: str, rejects: list[dict[str, Any
         rejects.append({"raw_file": path.name, "raw_row": number, "raw_load_id": load_id, "text": row.text, "reason": reason})
         return "skip"
 
-    with _open(path) as file:
+    with _open(path) as file, _readable(path):
+        file.readline()
+        if not file.read(1):
+            return  # a header alone; the parser wants at least one line after it
+    with _open(path) as file, _readable(path):
         reader = pa_csv.open_csv(
             file,
             read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=list(table.columns), skip_rows=1, use_threads=False),
@@ -196,10 +202,20 @@ def _open(path: Path) -> IO[bytes]:
         raise SkewlessError(f"{path} cannot be read: {error}", "check that the file is whole and that you may read it") from error
 
 
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Name the file in whatever its bytes make the readers say."""
+    try:
+        yield
+    except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, UnicodeDecodeError, pa.ArrowInvalid) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SkewlessError(f"{path} cannot be read: {said}", "check that the file is whole, UTF-8, and closes its quotes") from error
+
+
 def _content_hash(path: Path) -> tuple[str, int]:
     """The load id, 16 hexadecimal digits of the sha256 of the unpacked bytes, and their number."""
     digest, size = hashlib.sha256(), 0
-    with _open(path) as file:
+    with _open(path) as file, _readable(path):
         while block := file.read(1 << 20):
             digest.update(block)
             size += len(block)
@@ -207,7 +223,7 @@ def _content_hash(path: Path) -> tuple[str, int]:
 
 
 def _header(path: Path, delimiter: str) -> list[str]:
-    with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
+    with _open(path) as file, _readable(path), io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
         return next(csv.reader(text, delimiter=delimiter), [])
 
 

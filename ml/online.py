@@ -2,10 +2,11 @@
 
 import difflib
 import math
+import re
 import reprlib
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,13 @@ class Refusal:
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON body: whatever was sent, its echo can be encoded and is short."""
-        return {**asdict(self), "field": _echo(self.field), "value": _echo(self.value), "message": _echo(self.message)}
+        return {
+            "row": self.row,
+            "field": _echo(self.field),
+            "rule": self.rule,
+            "value": _echo(self.value),
+            "message": _echo(self.message),
+        }
 
 
 def parse(contract: Contract, rows: list[Any]) -> tuple[pa.Table, list[Refusal]]:
@@ -57,7 +64,7 @@ def parse(contract: Contract, rows: list[Any]) -> tuple[pa.Table, list[Refusal]]
         if not isinstance(row, dict):
             refusals.append(Refusal(number, "", "object", row, "a row is an object of named fields"))
             row = {}
-        for name in row.keys() - known:
+        for name in sorted(row.keys() - known):
             near = difflib.get_close_matches(name, known, 1)
             meant = f"; did you mean {near[0]}?" if near else ""
             refusals.append(Refusal(number, name, "known", row[name], f"there is no input {name}{meant}"))
@@ -140,7 +147,7 @@ def _echo(value: Any) -> Any:
     if isinstance(value, str):
         text = value.encode("utf-8", "backslashreplace").decode()
         return text if len(text) <= ECHO_LENGTH else text[:ECHO_LENGTH] + "..."
-    if isinstance(value, dict) and len(value) <= 8:
+    if isinstance(value, dict) and not any(isinstance(entry, (dict, list)) for entry in value.values()) and len(value) <= 8:
         return {_echo(name): _echo(entry) for name, entry in value.items()}
     if isinstance(value, (date, datetime)):
         return value.isoformat()
@@ -168,7 +175,7 @@ def _number(value: Any) -> float:
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or int(value) != value or abs(value) >= 2**63:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or int(value) != value or not -(2**63) <= value < 2**63:
         raise TypeError
     return int(value)
 
@@ -180,14 +187,15 @@ def _boolean(value: Any) -> bool:
 
 
 def _timestamp(value: Any) -> datetime:
-    parsed = datetime.fromisoformat(_text(value))
-    if parsed.tzinfo is not None or len(value) <= 10:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?", _text(value)):
         raise ValueError
-    return parsed
+    return datetime.fromisoformat(value)
 
 
 def _date(value: Any) -> date:
-    return date.fromisoformat(_text(value))
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", _text(value)):
+        raise ValueError
+    return date.fromisoformat(value)
 
 
 COERCE: dict[str, Callable[[Any], Any]] = {

@@ -208,8 +208,7 @@ def test_an_unknown_header_is_compared_with_the_nearest_table(where, checkout, t
 
 
 def test_files_are_told_apart_by_their_headers_and_delimiters(where, checkout, tmp_path):
-    folder = tmp_path / "drop"
-    folder.mkdir()
+    (folder := tmp_path / "drop").mkdir()
     write(folder, "trip,fare,note\na,1,\n", "1.csv"), write(folder, "zone|borough\n1|a,b\n", "2.txt")
     trips, zones = load(where, checkout, folder)
     assert (trips.table, zones.table) == ("trips", "zones")

@@ -1,0 +1,60 @@
+"""Rules at the door: the conditions of a checked model that a request can be judged by."""
+
+from dataclasses import replace
+
+import sqlglot
+from sqlglot import exp
+
+from ml.contract import Contract, Rule
+from ml.purity import DIALECT, not_of_one_row
+
+
+def at_the_door(rule: Rule, checked_sql: str, request_sql: str, contract: Contract) -> Rule:
+    """The rule with its condition, where that reads nothing but inputs, and those reach the request relation unchanged.
+
+    In doubt it stays in the warehouse: a rule that is missing at the door is listed by `skewless check`, a wrong one would refuse.
+    """
+    steps = _steps(checked_sql)
+    for index, select in enumerate(steps):
+        for projection in select.expressions:
+            if not isinstance(projection, exp.Alias) or projection.alias != rule.name:
+                continue
+            condition = projection.this.copy()
+            names = {column.name for column in condition.find_all(exp.Column)}
+            if not names or not names <= {column.name for column in contract.inputs}:
+                return rule
+            if select.args.get("joins") or not_of_one_row(condition) is not None:
+                return rule
+            after = [*steps[index:], *_steps(request_sql)]
+            if not all(_passes(step, name) for step in after for name in names):
+                return rule
+            for column in condition.find_all(exp.Column):
+                column.set("table", None)
+            ordered = tuple(column.name for column in contract.inputs if column.name in names)
+            return replace(rule, sql=condition.sql(dialect=DIALECT), inputs=ordered)
+    return rule
+
+
+def _steps(sql: str) -> list[exp.Select]:
+    """The selects of a query in the order in which rows pass them: its CTEs as written, then itself."""
+    tree = sqlglot.parse_one(sql, read=DIALECT)
+    ctes = [cte.this for cte in tree.ctes] if isinstance(tree, exp.Query) else []
+    return [step for step in (*ctes, tree) if isinstance(step, exp.Select)]
+
+
+def _passes(select: exp.Select, name: str) -> bool:
+    """Whether a column leaves a select under the name and with the value that it came with."""
+    if select.args.get("joins"):
+        return False
+    passes = False
+    for projection in select.expressions:
+        if isinstance(projection, exp.Alias) and projection.alias == name:
+            return False
+        star = projection.this if isinstance(projection, exp.Column) else projection
+        if isinstance(star, exp.Star):
+            if any(star.args.get(change) for change in ("except_", "except", "replace", "rename")):
+                return False
+            passes = True
+        elif isinstance(projection, exp.Column) and projection.name == name:
+            passes = True
+    return passes
