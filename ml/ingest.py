@@ -4,6 +4,7 @@ The raw tables of a project are the sources of its dbt project: `models/<project
 columns, which are the header that a file must have, and where `skewless ingest` finds the files by itself.
 """
 
+import codecs
 import contextlib
 import csv
 import gzip
@@ -215,10 +216,13 @@ def _readable(path: Path) -> Iterator[None]:
 def _content_hash(path: Path) -> tuple[str, int]:
     """The load id, 16 hexadecimal digits of the sha256 of the unpacked bytes, and their number."""
     digest, size = hashlib.sha256(), 0
+    decoder = codecs.getincrementaldecoder("utf-8")()  # text that is no UTF-8 is refused here, before a row is read
     with _open(path) as file, _readable(path):
         while block := file.read(1 << 20):
             digest.update(block)
+            decoder.decode(block)
             size += len(block)
+        decoder.decode(b"", final=True)
     return digest.hexdigest()[:16], size
 
 

@@ -10,6 +10,13 @@ FEATURES = "models/toy/marts/toy_features"
 REDONE = ("ingest", "build", "snapshot", "train", "evaluate", "package", "promote", "serve")
 
 
+def make_champion(lived: Checkout) -> dict[str, dict]:
+    """The way to a champion without the service, and with a network of three epochs."""
+    done = {verb: lived.json(verb, "toy") for verb in ("build", "snapshot")}
+    done["train"] = lived.json("train", "toy", "--epochs", "3")
+    return done | {verb: lived.json(verb, "toy") for verb in ("package", "promote")}
+
+
 def test_the_first_run_goes_from_files_to_a_served_prediction(lived: Checkout) -> None:
     steps = json.loads((lived.folder / "run.json").read_text())["steps"]
     assert all(not steps[verb]["unchanged"] for verb in REDONE)
@@ -94,23 +101,23 @@ def test_a_plain_dbt_build_is_as_good_as_ours(lived: Checkout) -> None:
 
 
 def test_a_macro_that_means_two_things_is_refused_by_the_receipt(lived: Checkout) -> None:
-    lived.json("run", "toy", "--no-page")
+    make_champion(lived)
     champion = (lived.own / "champion").read_text()
     lived.edit("macros/great_circle_km.sql", "12742.0176e0", "{{ '12742.0176e0' if flags.WHICH == 'build' else '12742.02e0' }}")
-    said = lived.skewless("run", "toy", "--no-page", code=3)
+    said = lived.skewless("run", "toy", "--epochs", "3", code=3)
     assert "the receipt refuses" in said and "distance_km differs" in said and "warehouse" in said
     assert (lived.own / "champion").read_text() == champion
     lived.edit("macros/great_circle_km.sql", "{{ '12742.0176e0' if flags.WHICH == 'build' else '12742.02e0' }}", "12742.0176e0")
 
 
 def test_an_edit_taken_back_brings_the_old_version_back_without_work(lived: Checkout) -> None:
-    before = lived.json("run", "toy", "--no-page")["steps"]
+    before = make_champion(lived)
     lived.edit(f"{FEATURES}.sql", "/ 1000e0 as weight_kg", "/ 500e0 as weight_kg")
-    edited = lived.json("run", "toy", "--no-page")["steps"]
+    edited = make_champion(lived)
     lived.edit(f"{FEATURES}.sql", "/ 500e0 as weight_kg", "/ 1000e0 as weight_kg")
-    after = lived.json("run", "toy", "--no-page")["steps"]
+    after = make_champion(lived)
     assert after["promote"]["version"] == before["promote"]["version"] != edited["promote"]["version"]
-    assert all(after[verb]["unchanged"] for verb in ("snapshot", "train", "evaluate", "package", "serve"))
+    assert all(after[verb]["unchanged"] for verb in ("snapshot", "train", "package"))
 
 
 def test_a_version_that_was_rolled_back_is_not_promoted_by_the_next_run(lived: Checkout) -> None:

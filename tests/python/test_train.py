@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_seed_others
 
 def test_a_killed_run_continues_to_the_weights_of_an_uninterrupted_one(lived: Checkout) -> None:
     lived.edit("ml/train.py", "patience: int = 6", "patience: int = 400")
-    options = ("--epochs", "150", "--seed", "5")
+    options = ("--epochs", "100", "--seed", "5")
     process = subprocess.Popen(lived.command("train", "toy", *options), cwd=lived.folder, env=lived.environment(), start_new_session=True)
     until = time.monotonic() + 60
     while time.monotonic() < until and not list((lived.own / "runs").glob("*.checkpoint")):
@@ -59,7 +59,7 @@ def test_a_killed_run_continues_to_the_weights_of_an_uninterrupted_one(lived: Ch
     assert list((lived.own / "runs").glob("*.checkpoint"))
     resumed = lived.json("train", "toy", *options)
     history = json.loads((lived.own / "runs" / resumed["run"] / "training.json").read_text())["history"]
-    assert [entry["epoch"] for entry in history] == list(range(150))
+    assert [entry["epoch"] for entry in history] == list(range(100))
     assert not list((lived.own / "runs").glob("*.checkpoint"))
     killed = weights_of(lived, resumed["run"])
     assert same(killed, retrain(lived, *options))
