@@ -107,7 +107,7 @@ def _main(given: argparse.Namespace) -> int:
     bar = Bar()
     context = Context(where, checkout, project, bar, given)
     try:
-        if given.verb in ("models", "cost"):
+        if given.verb in ("models", "cost") or (given.verb == "serve" and not given.check):
             outcome = VERBS[given.verb](context)
         else:
             with ledger.step(where, given.verb, project) as entry:

@@ -15,6 +15,7 @@ from ml import contract as contracts
 from ml import storage
 from ml.contract import Contract
 from ml.errors import GateError
+from ml.hashing import hash_json
 from ml.storage import Storage
 
 LOGGED = {"text": "varchar", "integer": "bigint", "double": "double", "boolean": "boolean", "timestamp": "timestamp", "date": "date"}
@@ -34,6 +35,7 @@ class Findings:
     drifted: bool
     record: dict[str, Any]
     page: str | None
+    unchanged: bool = False
 
 
 def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Progress) -> Findings:
@@ -48,8 +50,13 @@ def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Prog
         GateError: with fewer than LEAST_ROWS predictions to judge.
     """
     contract = contracts.load(bundle / "contract.json")
+    log = storage.fetch(where, where.own(project, "predictions", bundle.name))
+    state = hash_json([bundle.name, [[path.name, path.stat().st_size] for path in sorted(log.glob("data/*"))], contract.to_json()])
+    known = _last(where, project)
+    if known is not None and known.record.get("state") == state and (known.page or not page):
+        return known
     reference = pq.read_table(bundle / "reference.parquet")
-    current, source, rows, unreadable = _read_log(storage.fetch(where, where.own(project, "predictions", bundle.name)), contract)
+    current, source, rows, unreadable = _read_log(log, contract)
     if rows < LEAST_ROWS:
         raise GateError(
             f"the champion {bundle.name} of {project} has logged {rows} predictions; drift needs {LEAST_ROWS}",
@@ -68,6 +75,7 @@ def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Prog
     drifted = findings[0]["drifted"] or share >= contract.drift["share"]
     record: dict[str, Any] = {
         "project": project,
+        "state": state,
         "model_version": bundle.name,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "drifted": drifted,
@@ -89,6 +97,17 @@ def drift(where: Storage, project: str, bundle: Path, page: bool, progress: Prog
         storage.write_file(where, f"{key}.html", lambda path: _write_page(contract, reference, current, path))
         shown = f"{key}.html"
     return Findings(drifted, record, shown)
+
+
+def _last(where: Storage, project: str) -> Findings | None:
+    """The verdict given last."""
+    names = storage.names(where, where.own(project, "drift"))
+    stems = [name.removesuffix(".json") for name in names if name.endswith(".json")]
+    if not stems:
+        return None
+    key = where.own(project, "drift", stems[-1])
+    record = storage.read_json(where, f"{key}.json")
+    return Findings(record["drifted"], record, f"{key}.html" if f"{stems[-1]}.html" in names else None, unchanged=True)
 
 
 def _read_log(folder: Path, contract: Contract) -> tuple[pa.Table, str, int, int]:

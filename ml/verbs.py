@@ -4,6 +4,8 @@ Rooms are imported inside the functions, so that `skewless --help` and the quick
 """
 
 import argparse
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,8 +183,6 @@ def models(context: Context) -> Outcome:
 
 
 def serve(context: Context) -> Outcome:
-    import subprocess
-
     from ml import bundle, registry, rehearse
 
     folder = registry.champion_folder(context.where, context.project)
@@ -203,9 +203,11 @@ def serve(context: Context) -> Outcome:
     from ml.console import show
 
     show(f"serving {context.project}:{about['id']} on http://{host}:{port} until Ctrl-C")
+    # This process becomes the service, so that whoever stops it stops the service and leaves no worker behind.
+    sys.stdout.flush()
+    os.chdir(context.checkout)
     command = rehearse.service_command(port, host)
-    code = subprocess.run(command, cwd=context.checkout, env=rehearse.service_environment(context.where, context.project)).returncode
-    return Outcome(f"the service of {context.project} has stopped", {"port": port}, code=1 if code > 0 else 0)
+    os.execve(command[0], command, rehearse.service_environment(context.where, context.project))
 
 
 def drift(context: Context) -> Outcome:
@@ -230,6 +232,7 @@ def drift(context: Context) -> Outcome:
     return Outcome(
         f"{found.record['verdict']}{page}",
         {**found.record, "page": found.page and context.where.uri(found.page)},
+        unchanged=found.unchanged,
         code=GateError.exit_code if found.drifted else 0,
         rows=found.record["rows"],
         shown=(shown,),

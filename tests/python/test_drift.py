@@ -43,6 +43,11 @@ def test_a_log_like_the_reference_is_no_drift_and_ends_0(lived: Checkout, refere
     assert all(finding["score"] == pytest.approx(0, abs=1e-9) for finding in said["findings"])
 
 
+def test_the_same_log_is_judged_once(lived: Checkout, reference: pa.Table) -> None:
+    write_log(lived, shifted(reference, "weight_kg", 0.5))
+    assert [lived.json("drift", "toy", "--no-page")["unchanged"] for _ in range(2)] == [False, True]
+
+
 def test_a_shifted_prediction_is_drift_and_ends_3(lived: Checkout, reference: pa.Table) -> None:
     write_log(lived, shifted(reference, "prediction", 0.3))
     said = lived.json("drift", "toy", "--no-page", code=3)

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,6 +132,29 @@ def test_clients_at_once_get_the_answers_of_one_after_the_other(client: httpx.Cl
     with ThreadPoolExecutor(12) as pool:
         together = list(pool.map(lambda row: client.post("/predict", json=row).json()["prediction"], rows))
     assert together == pytest.approx(alone, rel=1e-6)
+
+
+def test_a_service_that_is_told_to_stop_leaves_no_worker(lived: Checkout) -> None:
+    port = rehearse.free_port()
+    process = subprocess.Popen(
+        lived.command("serve", "toy", "--port", str(port)),
+        cwd=lived.folder,
+        env=lived.environment(),
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                break
+        time.sleep(0.2)
+    assert httpx.post(f"http://127.0.0.1:{port}/predict", json=ROW).status_code == 200
+    process.terminate()
+    process.wait(30)
+    time.sleep(1)
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"http://127.0.0.1:{port}/readyz")
 
 
 def test_no_worker_loads_pandas_evidently_or_dbt(client: httpx.Client) -> None:
