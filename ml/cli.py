@@ -79,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; the exit code."""
     os.environ.update({"DO_NOT_TRACK": "1", "BENTOML_DO_NOT_TRACK": "True", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"})
+    # OpenMP's threads spin while they wait for each other; beside any other program on the same cores that makes torch several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from ml.console import complain
 
     try:
