@@ -1,4 +1,4 @@
-"""The command line: `skewless VERB [PROJECT]`. Parses, measures, prints; what is done is in verbs.py."""
+"""The command line: `skewless VERB [PROJECT]`. Parses, measures, prints; what is done is in verbs/."""
 
 import argparse
 import difflib
@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; the exit code."""
     os.environ.update({"DO_NOT_TRACK": "1", "BENTOML_DO_NOT_TRACK": "True", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"})
-    # OpenMP's threads spin while they wait for each other; beside any other program on the same cores that makes torch several times slower.
+    # OpenMP threads spin while they wait for each other; beside another program on the same cores torch is then several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from ml.console import complain
 
@@ -101,7 +101,8 @@ def _main(given: argparse.Namespace) -> int:
     from ml.console import Bar, show
     from ml.pipeline import StepFailed
     from ml.storage import open_storage
-    from ml.verbs import VERBS, Context, project_names
+    from ml.verbs import VERBS
+    from ml.verbs.outcome import Context, project_names
 
     checkout = _checkout()
     where = open_storage(given.root or str(checkout / ".skewless"), given.workspace)

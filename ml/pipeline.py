@@ -13,7 +13,8 @@ from typing import Any
 from ml import warehouse
 from ml.console import show
 from ml.errors import GateError
-from ml.verbs import Context, Outcome, score_table
+from ml.verbs.network import score_table
+from ml.verbs.outcome import Context, Outcome
 
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("ingest", []), ("build", []), ("check", []), ("snapshot", []), ("train", []), ("evaluate", []),

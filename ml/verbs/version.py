@@ -1,0 +1,85 @@
+"""The verbs of a version: packaged, champion, served."""
+
+import os
+import sys
+
+from ml import storage
+from ml.console import table
+from ml.errors import UsageError
+from ml.verbs.outcome import Context, Outcome, lies
+
+
+def package(context: Context) -> Outcome:
+    from ml import bundle, registry
+    from ml import evaluate as evaluating
+
+    metrics, _ = evaluating.evaluate(context.where, context.project, context.progress)
+    made = bundle.package(context.where, context.project, metrics, context.progress)
+    tag = registry.add(context.where, context.project, storage.fetch(context.where, made.key))
+    return Outcome(
+        f"{tag}: receipt over {made.receipt['verdict']}",
+        {"version": made.id, "tag": tag, "receipt": made.receipt, "path": lies(context, made.key)},
+        unchanged=made.unchanged, rows=made.receipt["rows"],
+    )  # fmt: skip
+
+
+def promote(context: Context) -> Outcome:
+    from ml import registry
+
+    done = registry.promote(context.where, context.project, context.arguments.version)
+    after = f", after {done.previous}" if done.previous else ""
+    if done.withheld:
+        after = f"; {done.withheld} was rolled back, and --version {done.withheld} brings it back"
+    return Outcome(f"{context.project}:{done.version} is champion{after}", {**done.__dict__}, done.unchanged)
+
+
+def rollback(context: Context) -> Outcome:
+    from ml import registry
+
+    done = registry.rollback(context.where, context.project)
+    return Outcome(
+        f"{context.project}:{done.version} is champion again, in place of {done.previous}",
+        {"version": done.version, "previous": done.previous},
+    )
+
+
+def models(context: Context) -> Outcome:
+    from ml import registry
+
+    found = registry.versions(context.where, context.project)
+    metric = "rmse" if any("rmse" in version["test"] for version in found) else "log_loss"
+    rows = [
+        [("* " if version["champion"] else "  ") + version["version"], version["created_at"], version["snapshot"],
+         f"{version['test'].get(metric, float('nan')):.3f}", f"{version['production'].get(metric, float('nan')):.3f}"]
+        for version in found
+    ]  # fmt: skip
+    shown = table(["  version", "created", "snapshot", f"test {metric}", f"production {metric}"], rows)
+    return Outcome(f"{len(found)} versions of {context.project}; * is champion", {"versions": found}, shown=(shown,) if found else ())
+
+
+def serve(context: Context) -> Outcome:
+    from ml import bundle, registry, rehearse
+
+    folder = registry.champion_folder(context.where, context.project)
+    about = bundle.verify(folder)
+    if context.arguments.check:
+        said, unchanged = rehearse.rehearse(context.where, context.checkout, context.project, folder, context.progress)
+        error = f"RMSE {said['rmse']:.2f}" if "rmse" in said else f"Brier score {said['brier']:.4f}"
+        return Outcome(
+            f"{said['answered']:,} of {said['asked']:,} held-back rows answered, {error}; "
+            f"p50 {said['p50_ms']} ms, p99 {said['p99_ms']} ms, {said['ratio_to_empty']} times an empty endpoint",
+            said, unchanged=unchanged, rows=said["answered"],
+        )  # fmt: skip
+    host, port = context.arguments.host, context.arguments.port
+    if not 0 < port < 65536:
+        raise UsageError(f"there is no port {port}", "choose one from 1 to 65535")
+    if rehearse.is_taken(host, port):
+        raise UsageError(f"port {port} of {host} is taken", f"choose another: skewless serve {context.project} --port {port + 1}")
+    from ml.console import show
+
+    show(f"serving {context.project}:{about['id']} on http://{host}:{port} until Ctrl-C")
+    # This process becomes the service, so that whoever stops it stops the service and leaves no worker behind.
+    sys.stdout.flush()
+    os.chdir(context.checkout)
+    command = rehearse.service_command(port, host)
+    os.execve(command[0], command, rehearse.service_environment(context.where, context.project))
