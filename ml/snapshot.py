@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
+from ml import availability, lineage, storage, warehouse
 from ml import contract as contracts
-from ml import lineage, storage, warehouse
 from ml.contract import Contract
 from ml.errors import GateError
 from ml.hashing import hash_json, hash_tree
@@ -36,7 +36,9 @@ class Snapshot:
 def read_contract(where: Storage, checkout: Path, project: str, progress: Progress) -> tuple[Contract, dict[str, Any]]:
     """The contract of a project as its files now stand, checked, and the manifest that it was read from."""
     manifest = warehouse.compiled_manifest(where, checkout, project, progress)
-    return lineage.complete(contracts.from_manifest(manifest, project), manifest), manifest
+    contract = lineage.complete(contracts.from_manifest(manifest, project), manifest)
+    availability.require_known(contract, manifest)
+    return contract, manifest
 
 
 def take(where: Storage, checkout: Path, project: str, load_ids: list[str], progress: Progress) -> Snapshot:

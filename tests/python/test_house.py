@@ -11,6 +11,7 @@ import yaml
 
 ROOMS = {
     "answer": ("dbt", "pandas"),
+    "availability": ("dbt", "pandas", "torch"),
     "bundle": ("dbt", "pandas", "torch"),
     "cli": ("dbt", "pandas", "torch", "duckdb", "pyarrow", "sqlglot", "bentoml", "sklearn", "evidently"),
     "contract": ("dbt", "pandas", "torch"),

@@ -1,1 +1,1 @@
-select airport, latitude, longitude from {{ ref('stg_flights__airports') }}
+select airport, latitude, longitude, utc_offset_hours, has_daylight_saving from {{ ref('stg_flights__airports') }}

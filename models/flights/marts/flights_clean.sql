@@ -17,9 +17,13 @@ select
     scheduled_arrival_at,
     departure_delay_minutes,
     distance_miles,
+    temperature_c,
+    dew_point_c,
+    wind_direction_degrees,
     wind_speed_kmh,
     precipitation_mm,
     visibility_km,
     pressure_hpa,
+    air_time_minutes,
     arr_delay_minutes
 from checked

@@ -9,7 +9,8 @@ typed as (
         year || '-' || lpad(month, 2, '0') || '-' || lpad(day, 2, '0') as flight_date,
         {{ clock_minutes('sched_dep_time') }} as scheduled_departure_clock,
         {{ clock_minutes('sched_arr_time') }} as scheduled_arrival_clock,
-        {{ clock_minutes('dep_time') }} as departure_clock
+        {{ clock_minutes('dep_time') }} as departure_clock,
+        {{ clock_minutes('arr_time') }} as arrival_clock
     from source
 ),
 
@@ -21,8 +22,10 @@ renamed as (
         scheduled_departure_clock,
         scheduled_arrival_clock,
         departure_clock,
+        arrival_clock,
         {{ to_integer('dep_delay') }} as departure_delay_minutes,
         {{ to_integer('arr_delay') }} as arr_delay_minutes,
+        {{ to_integer('air_time') }} as air_time_minutes,
         {{ text_or_null('carrier') }} as carrier,
         {{ text_or_null('tailnum') }} as tail_number,
         {{ text_or_null('origin') }} as origin,

@@ -1,0 +1,176 @@
+"""When a value is known: no input and no feature may descend from a column that only the outcome brings.
+
+Staging columns say `available: departure` (known when the question is asked) or `available: arrival` (known with the
+answer); a column that says nothing counts as departure. The way from a feature to staging is read from the compiled SQL.
+The one way round is a fitted lookup: it may read outcomes, of the train split alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.lineage import lineage
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import Scope, build_scope, traverse_scope
+
+from ml import contract as contracts
+from ml.contract import Contract
+from ml.errors import SkewlessError
+from ml.lineage import parsed
+from ml.purity import DIALECT
+
+WORDS = ("departure", "arrival")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A staging column that a value descends from, and when it is known."""
+
+    model: str
+    column: str
+    available: str
+
+
+def require_known(contract: Contract, manifest: dict[str, Any]) -> dict[str, tuple[Origin, ...]]:
+    """The staging columns behind each input and feature, none of them known only at arrival.
+
+    Raises:
+        SkewlessError: naming the feature or input, and the column that it must not descend from; or the lookup that
+            reads more than the train split.
+    """
+    tracer = _Tracer(manifest, contract)
+    target = contract.only("target")
+    if not any(origin.available == "arrival" for origin in tracer.origins(contract.features_relation, target)):
+        raise SkewlessError(
+            f"nothing says when the target {target} is known: it descends from no staging column with the meta {{available: arrival}}",
+            "declare the columns of staging that only the outcome brings, so that no feature can read them",
+        )
+    found: dict[str, tuple[Origin, ...]] = {}
+    wanted = [(contract.request_relation, "input", column.name) for column in contract.inputs]
+    wanted += [(contract.features_relation, "feature", column.name) for column in contract.features]
+    for relation, role, name in wanted:
+        found[name] = tuple(sorted(set(tracer.origins(relation, name)), key=lambda origin: (origin.model, origin.column)))
+        for origin in found[name]:
+            if origin.available == "arrival":
+                raise SkewlessError(
+                    f"the {role} {name} descends from {origin.model}.{origin.column}, which is known only at arrival",
+                    "leave it out, or make it a statistic of the train split in a fitted lookup",
+                )
+    return found
+
+
+class _Tracer:
+    """Follows columns through the models of a manifest, each model parsed once."""
+
+    def __init__(self, manifest: dict[str, Any], contract: Contract) -> None:
+        self._contract = contract
+        self._manifest = manifest
+        self._nodes = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed")}
+        self._scopes: dict[str, Scope] = {}
+        self._columns: dict[str, list[str]] = {}
+        self._known: dict[tuple[str, str], tuple[Origin, ...]] = {}
+
+    def origins(self, relation: str, column: str) -> tuple[Origin, ...]:
+        """The staging columns that a column of a model descends from."""
+        place = (relation, column)
+        if place not in self._known:
+            self._known[place] = tuple(self._trace(relation, column))
+        return self._known[place]
+
+    def _trace(self, relation: str, column: str) -> Iterator[Origin]:
+        node = self._nodes[relation]
+        if self._is_staging(node):
+            entry = node["columns"].get(column, {})
+            available = contracts.meta(entry).get("available", "departure")
+            if available not in WORDS:
+                raise SkewlessError(f"{relation}.{column} is available {available!r}", f"write one of {', '.join(WORDS)}")
+            yield Origin(relation, column, available)
+            return
+        if self._is_fitted(node):
+            self._require_train(node)
+            return
+        if node["resource_type"] == "seed":
+            return
+        scope = self._scope(relation)
+        root = lineage(column, scope.expression, {}, scope=scope, dialect=DIALECT, copy=False)
+        for leaf in root.walk():
+            if isinstance(leaf.source, exp.Table) and leaf.source.name in self._nodes:
+                yield from self.origins(leaf.source.name, leaf.name.split(".")[-1].strip('"'))
+
+    def _is_staging(self, node: dict[str, Any]) -> bool:
+        return any(parent.startswith("source.") for parent in node["depends_on"].get("nodes", []))
+
+    def _is_fitted(self, node: dict[str, Any]) -> bool:
+        """A lookup that is computed from the rows that it will be joined to."""
+        parents = {parent["name"] for parent in contracts.parents(self._manifest, node)} if node["resource_type"] == "model" else set()
+        return node["name"] in self._contract.lookups and self._contract.request_relation in parents
+
+    def _require_train(self, node: dict[str, Any]) -> None:
+        """Every select from the request relation keeps to the train split, in its own WHERE."""
+        request = self._nodes[self._contract.request_relation]
+        split = next(name for name, entry in request["columns"].items() if contracts.meta(entry).get("role") == "split")
+        for scope in traverse_scope(parsed(node["compiled_code"], node["name"])):
+            reads = any(isinstance(source, exp.Table) and source.name == request["name"] for source in scope.sources.values())
+            if reads and not _keeps_to_train(scope.expression, split):
+                raise SkewlessError(
+                    f"the lookup {node['name']} is fitted on more than the train split of {request['name']}",
+                    f"add to that select: where {split} = 'train'",
+                )
+
+    def _scope(self, relation: str) -> Scope:
+        if relation not in self._scopes:
+            node = self._nodes[relation]
+            tree = parsed(node["compiled_code"], relation)
+            own = {cte.alias for cte in tree.find_all(exp.CTE)}
+            schema: dict[str, object] = {}
+            for table in tree.find_all(exp.Table):
+                if table.name in own and not table.db:
+                    continue
+                table.set("db", None)
+                table.set("catalog", None)
+                if table.name in self._nodes:
+                    schema[table.name] = dict.fromkeys(self._outputs(table.name), "varchar")
+            scope = build_scope(_with_join_keys(qualify(tree, schema=schema, dialect=DIALECT, validate_qualify_columns=False)))
+            if scope is None:
+                raise SkewlessError(f"the SQL of {relation} cannot be followed to its sources", "write it as a select")
+            self._scopes[relation] = scope
+        return self._scopes[relation]
+
+    def _outputs(self, relation: str) -> list[str]:
+        """The columns of a model: staging and seeds list theirs in YAML, others say them in their SQL."""
+        if relation not in self._columns:
+            node = self._nodes[relation]
+            listed = node["resource_type"] == "seed" or self._is_staging(node)
+            self._columns[relation] = list(node["columns"]) if listed else self._scope(relation).expression.named_selects  # type: ignore[attr-defined]
+        return self._columns[relation]
+
+
+def _with_join_keys(tree: exp.Expr) -> exp.Expr:
+    """The tree with each column of a joined table written as a function of the columns that it was looked up by.
+
+    It says the same of where values come from, and could not be run: joining by an outcome leaks it as surely as selecting it.
+    """
+    for select in tree.find_all(exp.Select):
+        for join in select.args.get("joins") or []:
+            joined, condition = join.this.alias_or_name, join.args.get("on")
+            keys = [column for column in condition.find_all(exp.Column) if column.table != joined] if condition else []
+            for projection in select.expressions if keys else []:
+                for column in [column for column in projection.find_all(exp.Column) if column.table == joined]:
+                    looked_up = exp.Anonymous(this="looked_up", expressions=[column.copy(), *(key.copy() for key in keys)])
+                    column.replace(looked_up) if column is not projection else projection.replace(exp.alias_(looked_up, column.name))
+    return tree
+
+
+def _keeps_to_train(select: exp.Expr, split: str) -> bool:
+    where = select.args.get("where")
+    if where is None:
+        return False
+    whole = where.this.unnest()
+    for part in [part.unnest() for part in whole.flatten()] if isinstance(whole, exp.And) else [whole]:
+        if isinstance(part, exp.EQ):
+            column = part.find(exp.Column)
+            literal = part.find(exp.Literal)
+            if column is not None and column.name == split and literal is not None and literal.this == "train":
+                return True
+    return False

@@ -1,0 +1,1 @@
+{{ split_audit('flights_features', 'flight_date') }}

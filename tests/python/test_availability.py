@@ -1,0 +1,95 @@
+"""No input and no feature descends from what only the outcome brings, however long the way; a lookup fitted on train may."""
+
+from typing import Any
+
+import pytest
+
+from ml import availability
+from ml.availability import Origin
+from ml.contract import Column, Contract
+from ml.errors import SkewlessError
+
+STAGING = {
+    "trip": "departure", "called_at": "departure", "zone": "departure", "split": "departure",
+    "ended_at": "arrival", "fare": "arrival", "minutes": "arrival",
+}  # fmt: skip
+CHECKED = """
+with trips as (select *, fare > 0 as ok_fare from "w"."main"."stg_trips"),
+joined as (select trips.*, rates.rate from trips left join "w"."main"."stg_rates" as rates on {on})
+select * from joined
+"""
+CLEAN = 'select trip, split, zone, called_at, {rate} as rate, minutes, fare from "w"."main"."checked" where ok_fare'
+HISTORY = 'with kept as (select zone, fare from "w"."main"."clean" where {where}) select zone, sum(fare) as fares from kept group by zone'
+FEATURES = """
+with request as (select *, hour(called_at) as hour from "w"."main"."clean"),
+done as (
+    select request.trip, {feature} as usual, history.fares, request.fare
+    from request left join "w"."main"."history" as history on request.zone = history.zone
+)
+select * from done
+"""
+
+
+def node(name: str, sql: str, parents: list[str], columns: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    entries = {column: {"name": column, "config": {"meta": about}} for column, about in columns.items()}
+    return {"name": name, "resource_type": "model", "columns": entries, "compiled_code": sql, "depends_on": {"nodes": parents}}
+
+
+def trace(
+    on: str = "trips.zone = rates.zone",
+    rate: str = "rate",
+    where: str = "split = 'train'",
+    feature: str = "request.rate * 2",
+    declared: dict[str, str] = STAGING,
+) -> dict[str, tuple[Origin, ...]]:
+    """What stands behind the inputs and features of a small project, with one part of its SQL replaced."""
+    nodes = [
+        node("stg_trips", "", ["source.raw"], {name: {"available": when} for name, when in declared.items()}),
+        node("stg_rates", "", ["source.raw"], {"zone": {}, "rate": {}, "since": {}}),
+        node("checked", CHECKED.format(on=on), ["model.stg_trips", "model.stg_rates"], {}),
+        node("clean", CLEAN.format(rate=rate), ["model.checked"], {"split": {"role": "split"}}),
+        node("history", HISTORY.format(where=where), ["model.clean"], {}),
+        node("features", FEATURES.format(feature=feature), ["model.clean", "model.history"], {}),
+    ]
+    contract = Contract(
+        project="toy", task="regression", features_relation="features", request_relation="clean", lookups=("history",),
+        columns=(Column("trip", "text", "key"), Column("usual", "double", "feature"), Column("fares", "double", "feature"),
+                 Column("fare", "double", "target")),
+        inputs=(Column("zone", "text", "input"), Column("called_at", "timestamp", "input"), Column("rate", "double", "input")),
+    )  # fmt: skip
+    return availability.require_known(contract, {"nodes": {f"model.{entry['name']}": entry for entry in nodes}})
+
+
+def test_a_feature_is_followed_to_its_staging_columns_through_stars_and_joins() -> None:
+    found = trace()
+    assert found["usual"] == (Origin("stg_rates", "rate", "departure"), Origin("stg_trips", "zone", "departure"))
+    assert found["zone"] == (Origin("stg_trips", "zone", "departure"),)
+
+
+def test_a_lookup_fitted_on_train_may_read_outcomes() -> None:
+    assert all(origin.available == "departure" for origin in trace()["fares"])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"feature": "request.rate * request.fare"}, "the feature usual descends from stg_trips.fare"),
+        ({"feature": "case when request.minutes > 10 then 1 else 0 end"}, "stg_trips.minutes"),
+        ({"rate": "rate + minutes"}, "the input rate descends from stg_trips.minutes"),
+        ({"on": "trips.zone = rates.zone and rates.since = trips.ended_at"}, "the input rate descends from stg_trips.ended_at"),
+        ({"where": "true"}, "the lookup history is fitted on more than the train split"),
+        ({"where": "split <> 'production'"}, "the lookup history is fitted on more than the train split"),
+        ({"where": "split = 'train' or zone = 'A'"}, "the lookup history is fitted on more than the train split"),
+        ({"where": "zone = 'train'"}, "the lookup history is fitted on more than the train split"),
+        ({"declared": {**STAGING, "fare": "departure"}}, "nothing says when the target fare is known"),
+        ({"declared": {**STAGING, "zone": "someday"}}, "stg_trips.zone is available 'someday'"),
+    ],
+)
+def test_what_only_the_outcome_brings_is_refused_by_name(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(SkewlessError, match=says):
+        trace(**change)
+    trace()  # the project as it stands is fine
+
+
+def test_a_condition_beside_the_split_narrows_it() -> None:
+    trace(where="'train' = split and zone <> 'A'")
