@@ -11,6 +11,7 @@ from ml.errors import SkewlessError
 TASKS = ("regression", "binary")
 ROLES = ("key", "group", "time", "split", "sample", "target", "feature", "input")
 KINDS = ("numerical", "categorical")
+GATES = ("boosting", "linear_in_production", "coverage")
 TYPES = {
     "varchar": "text", "string": "text", "text": "text",
     "tinyint": "integer", "smallint": "integer", "integer": "integer", "int": "integer", "bigint": "integer",
@@ -33,6 +34,17 @@ class Column:
     required: bool = False
     example: Any = None
     drift: Any = None
+    family: str = ""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Parts of the rows whose errors are told apart, `by` value, month or band; `edges` are those of bands."""
+
+    name: str
+    column: str
+    by: str = "value"
+    edges: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,8 @@ class Contract:
     online_sql: str = ""
     baseline: str | None = None
     residual: bool = False
-    slices: tuple[str, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    gates: dict[str, Any] = field(default_factory=dict)
     drift: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -96,7 +109,8 @@ def from_json(text: str) -> Contract:
     for name in ("columns", "inputs"):
         value[name] = tuple(Column(**column) for column in value[name])
     value["rules"] = tuple(Rule(**{**rule, "inputs": tuple(rule["inputs"])}) for rule in value["rules"])
-    value["lookups"], value["slices"] = tuple(value["lookups"]), tuple(value["slices"])
+    value["lookups"] = tuple(value["lookups"])
+    value["slices"] = tuple(Slice(**{**slice_, "edges": tuple(slice_["edges"])}) for slice_ in value["slices"])
     return Contract(**value)
 
 
@@ -132,7 +146,8 @@ def from_manifest(manifest: dict[str, Any], project: str) -> Contract:
         lookups=tuple(sorted(parent["name"] for parent in parents(manifest, node) if parent["name"] != request["name"])),
         baseline=settings.get("baseline"),
         residual=bool(settings.get("residual", False)),
-        slices=tuple(settings.get("slices", ())),
+        slices=tuple(_slice(entry) for entry in settings.get("slices", ())),
+        gates=settings.get("gates", {}),
         drift={"numerical": 0.1, "categorical": 0.1, "share": 0.3, **settings.get("drift", {})},
     )
     _require_whole(contract, request["name"])
@@ -191,7 +206,7 @@ def _columns(node: dict[str, Any]) -> tuple[Column, ...]:
             continue
         if role not in ROLES:
             raise SkewlessError(f"{node['name']}.{entry['name']} has the role {role!r}", f"use one of {', '.join(ROLES)}")
-        known = {name: about[name] for name in ("kind", "unit", "required", "example", "drift") if name in about}
+        known = {name: about[name] for name in ("kind", "unit", "required", "example", "drift", "family") if name in about}
         columns.append(Column(entry["name"], column_type(entry, node["name"]), role, entry.get("description", ""), **known))
     return tuple(columns)
 
@@ -246,6 +261,33 @@ def _require_whole(contract: Contract, request: str) -> None:
         )
     if contract.residual and (contract.baseline is None or contract.task != "regression"):
         raise SkewlessError(f"{place} asks for a residual without a baseline to subtract", "set meta.ml.baseline, or leave residual out")
-    for name in contract.slices:
-        if name not in contract.categorical:
-            raise SkewlessError(f"the slice {name!r} of {place} is no categorical feature", "name some of them in meta.ml.slices")
+    _require_slices(contract, place)
+    unknown = sorted(contract.gates.keys() - set(GATES))
+    if unknown:
+        raise SkewlessError(f"{place} has the gate {unknown[0]!r}", f"use one of {', '.join(GATES)} in meta.ml.gates")
+
+
+def _slice(entry: Any) -> Slice:
+    """A slice as YAML writes it: a categorical feature, {column: ..., by: month}, or {column: ..., edges: [0, 15, 60]}."""
+    if isinstance(entry, str):
+        return Slice(entry, entry)
+    by = entry.get("by", "band" if entry.get("edges") else "value")
+    column = str(entry.get("column", ""))
+    return Slice(
+        str(entry.get("name", "month" if by == "month" else column)), column, by, tuple(float(edge) for edge in entry.get("edges", ()))
+    )
+
+
+def _require_slices(contract: Contract, place: str) -> None:
+    for slice_ in contract.slices:
+        fits = {
+            "value": slice_.column in contract.categorical,
+            "month": slice_.column == contract.only("time"),
+            "band": slice_.column in contract.numerical and bool(slice_.edges) and list(slice_.edges) == sorted(set(slice_.edges)),
+        }
+        if not fits.get(slice_.by, False):
+            raise SkewlessError(
+                f"the slice {slice_.name!r} of {place} is neither a categorical feature, nor the month of the time column, "
+                "nor a numerical feature with rising edges",
+                "write carrier, {column: departed_at, by: month} or {column: delay_minutes, edges: [0, 15, 60]} in meta.ml.slices",
+            )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import Checkout
 
-from ml import evaluate
-from ml.evaluate import Answers
+from ml import metrics
+from ml.metrics import Answers
 
 
 def answers(truth: list[float], answer: list[float], group: list[int]) -> Answers:
@@ -15,20 +15,20 @@ def answers(truth: list[float], answer: list[float], group: list[int]) -> Answer
 
 
 def test_rmse_and_mae_are_the_textbooks() -> None:
-    found = evaluate._metrics(answers([0, 0, 0, 0], [1, -1, 3, -3], [0, 0, 1, 1]), "regression")
+    found = metrics.metrics(answers([0, 0, 0, 0], [1, -1, 3, -3], [0, 0, 1, 1]), "regression")
     assert found["rmse"] == pytest.approx(5**0.5) and found["mae"] == 2
 
 
 def test_log_loss_and_auc_are_the_textbooks() -> None:
-    found = evaluate._metrics(answers([0, 1, 1, 0], [0.2, 0.9, 0.4, 0.5], [0, 1, 2, 3]), "binary")
+    found = metrics.metrics(answers([0, 1, 1, 0], [0.2, 0.9, 0.4, 0.5], [0, 1, 2, 3]), "binary")
     assert found["log_loss"] == pytest.approx(-np.log([0.8, 0.9, 0.4, 0.5]).mean()) and found["auc"] == 0.75
 
 
 def test_intervals_resample_whole_groups() -> None:
     generator = np.random.default_rng(0)
     effect = np.repeat(generator.normal(0, 1, 30), 100)
-    grouped = evaluate._metrics(answers(list(effect), [0.0] * 3000, list(np.repeat(range(30), 100))), "regression")
-    single = evaluate._metrics(answers(list(effect), [0.0] * 3000, list(range(3000))), "regression")
+    grouped = metrics.metrics(answers(list(effect), [0.0] * 3000, list(np.repeat(range(30), 100))), "regression")
+    single = metrics.metrics(answers(list(effect), [0.0] * 3000, list(range(3000))), "regression")
     width = {name: found["rmse_interval"][1] - found["rmse_interval"][0] for name, found in (("grouped", grouped), ("single", single))}
     assert width["grouped"] > 5 * width["single"]
 
@@ -39,15 +39,15 @@ def test_a_paired_difference_is_sharper_than_its_parts() -> None:
     noise = generator.normal(0, 1, 2000)
     group = list(np.repeat(range(40), 50))
     ours, theirs = answers(list(truth), list(noise), group), answers(list(truth), list(noise * 1.05), group)
-    difference = evaluate._difference(ours, theirs, "regression")
-    own = evaluate._metrics(ours, "regression")["rmse_interval"]
+    difference = metrics.difference(ours, theirs, "regression")
+    own = metrics.metrics(ours, "regression")["rmse_interval"]
     assert difference["interval"][0] <= difference["point"] <= difference["interval"][1]
     assert difference["interval"][1] - difference["interval"][0] < 0.1 * (own[1] - own[0])
 
 
 def test_equal_answers_differ_by_nothing() -> None:
     one = answers([1, 2, 3, 4], [1, 1, 1, 1], [0, 0, 1, 1])
-    assert evaluate._difference(one, one, "regression") == {"point": 0, "interval": [0, 0]}
+    assert metrics.difference(one, one, "regression") == {"point": 0, "interval": [0, 0]}
 
 
 def test_the_object_holds_splits_and_baselines_on_the_same_rows(lived: Checkout) -> None:
