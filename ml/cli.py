@@ -62,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
         if name in ("run", "train"):
             verb.add_argument("--epochs", type=int, help="at most this many passes over the train split")
             verb.add_argument("--seed", type=int, help="of weights and shuffles; a constant, not a thing to tune")
+        if name == "evaluate":
+            verb.add_argument("--ablate", action="store_true", help="also what each feature is worth, by shuffling it on validation")
         if name == "promote":
             verb.add_argument("--version", help="which; the one packaged last if left out")
         if name == "serve":

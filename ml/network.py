@@ -15,7 +15,7 @@ class NetworkConfig:
     width: int  # columns of the numerical matrix
     cardinalities: tuple[int, ...]  # codes of each categorical feature
     hidden: tuple[int, ...] = (128, 64)
-    dropout: float = 0.1
+    dropout: float = 0.3
 
 
 class TabularNetwork(nn.Module):

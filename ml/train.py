@@ -35,7 +35,7 @@ Progress = Callable[[str, float, float], None]
 class TrainConfig:
     """Settings of one run. The seed is a constant, never chosen by its outcome."""
 
-    epochs: int = 30
+    epochs: int = 12
     patience: int = 6
     batch_size: int = 1024
     learning_rate: float = 2e-3

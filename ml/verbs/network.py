@@ -1,5 +1,6 @@
 """The verbs that train and judge the network."""
 
+import math
 from typing import Any
 
 from ml.console import table
@@ -24,7 +25,16 @@ def evaluate(context: Context) -> Outcome:
     from ml import evaluate as room
 
     metrics, unchanged = room.evaluate(context.where, context.project, context.progress)
-    return Outcome(score_line(metrics), metrics, unchanged=unchanged, rows=metrics["test"]["rows"], shown=(score_table(metrics),))
+    shown, details = [score_table(metrics), *slice_tables(metrics), gate_lines(metrics)], dict(metrics)
+    if context.arguments.ablate:
+        from ml import ablate
+
+        details["ablation"], known = ablate.ablate(context.where, context.project, context.progress)
+        unchanged = unchanged and known
+        shown.append(ablation_table(details["ablation"]))
+    return Outcome(
+        score_line(metrics), details, unchanged=unchanged, rows=metrics["test"]["rows"], shown=tuple(part for part in shown if part)
+    )
 
 
 def score_line(metrics: dict[str, Any]) -> str:
@@ -50,3 +60,48 @@ def score_table(metrics: dict[str, Any]) -> Any:
             ]
         )
     return table(headers, own)
+
+
+def slice_tables(metrics: dict[str, Any]) -> list[Any]:
+    """Errors of the test split by slice; the mean error is answer less truth."""
+    name, tables = ("rmse" if metrics["task"] == "regression" else "log_loss"), []
+    for slice_, entries in metrics["test"]["slices"].items():
+        rows = [
+            [
+                label,
+                f"{entry['rows']:,}",
+                f"{entry[name]:.4g}",
+                f"[{entry['interval'][0]:.4g}, {entry['interval'][1]:.4g}]" if entry["interval"] else "",
+                f"{entry['mean_error']:+.2g}",
+                f"{entry['coverage']:.1%}" if entry["coverage"] is not None else "",
+            ]
+            for label, entry in sorted(entries.items(), key=lambda item: _in_order(item[0]))
+        ]
+        tables.append(table([slice_, "test rows", name, "95 %", "mean error", "coverage"], rows))
+    return tables
+
+
+def gate_lines(metrics: dict[str, Any]) -> str:
+    return "\n".join(f"gate {gate['name']}: {'holds' if gate['ok'] else 'DOES NOT HOLD'}, {gate['says']}" for gate in metrics["gates"])
+
+
+def ablation_table(record: dict[str, Any]) -> Any:
+    """What the error on validation loses when a feature is shuffled; those whose interval reaches 0 do not earn their place."""
+    rows = [
+        [
+            row["name"] if row["kind"] == "feature" else f"all of {row['name']}",
+            f"{row['change']:+.3f}",
+            f"[{row['interval'][0]:+.3f}, {row['interval'][1]:+.3f}]",
+            "" if row["earns"] else "does not earn its place",
+        ]
+        for row in record["rows"]
+    ]
+    return table([f"shuffled ({record['metric']} {record[record['metric']]:.4g})", "change", "95 %", ""], rows)
+
+
+def _in_order(label: str) -> tuple[float, str]:
+    """Bands by their lower edge, everything else by its name."""
+    first = label.split(" ")[0]
+    if label.startswith("below "):
+        return -math.inf, label
+    return (float(first), label) if " " in label and first.lstrip("-").replace(".", "").isdigit() else (math.inf, label)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 ROOMS = {
+    "ablate": ("dbt", "pandas", "sklearn"),
     "answer": ("dbt", "pandas"),
     "availability": ("dbt", "pandas", "torch"),
     "baselines": ("dbt", "sklearn", "pandas"),

@@ -1,0 +1,96 @@
+"""Which features earn their place: what the validation error loses when one, or a family of them, is shuffled among the rows.
+
+A shuffled feature keeps its values and loses its meaning, so the network need not be trained again (Breiman, Random
+forests, 2001). The test split is not read. Features that say the same thing hide each other; families show that.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ml import answer, dataset, storage
+from ml import contract as contracts
+from ml.contract import Contract
+from ml.errors import GateError
+from ml.hashing import hash_file
+from ml.metrics import Answers, difference, loss, metric_name, summary
+from ml.storage import Storage
+
+MAX_ROWS = 100_000  # a prefix of the shards is a random sample
+SHUFFLES = 3
+Progress = Callable[[str, float, float], None]
+
+
+def ablate(where: Storage, project: str, progress: Progress) -> tuple[dict[str, Any], bool]:
+    """Rows of {name, kind: feature or family, features, change, interval, earns}, worst loss first, and whether they stood already.
+
+    `change`: the error with the feature shuffled less the error as it is, in the metric's unit; positive when the feature
+    helps. The interval resamples whole groups, paired. `earns`: the interval lies above 0.
+    """
+    pointer = storage.read_json(where, where.own(project, "run.json"))
+    if pointer is None:
+        raise GateError(f"project {project} has no training run in workspace {where.workspace}", f"run: skewless train {project}")
+    run_key = where.own(project, "runs", pointer["id"])
+    code, key = hash_file(Path(__file__)), f"{run_key}.ablation.json"
+    known = storage.read_json(where, key)
+    if known and known["code"] == code:
+        return known, True
+    folder = storage.fetch(where, where.own(project, "snapshots", pointer["snapshot"]))
+    contract = contracts.load(folder / "contract.json")
+    model = answer.load_network(storage.fetch(where, run_key), contract)
+    table = pa.Table.from_batches(dataset.record_batches(folder, "validation")).slice(0, MAX_ROWS)
+    truth = dataset.target_values(table.combine_chunks().to_batches()[0], contract.only("target"))
+    unique, index = np.unique(np.array([str(value) for value in table[contract.only("group")].to_pylist()]), return_inverse=True)
+
+    def answers(features: pa.Table) -> Answers:
+        return Answers(truth, answer.predict(model, features).prediction, index, len(unique))
+
+    whole, parts = answers(table), _parts(contract)
+    rows = []
+    for number, (kind, name, features) in enumerate(parts):
+        rows.append({"name": name, "kind": kind, "features": list(features), **_change(table, features, whole, answers, contract.task)})
+        progress("shuffling features", number + 1, len(parts))
+    name = metric_name(contract.task)
+    record = {
+        "project": project,
+        "run": pointer["id"],
+        "code": code,
+        "metric": name,
+        "rows_read": len(truth),
+        "groups": len(unique),
+        name: float(summary(loss(whole, contract.task).mean(), contract.task)),
+        "rows": sorted(rows, key=lambda row: -row["change"]),
+    }
+    storage.write_json(where, key, record)
+    return record, False
+
+
+def _parts(contract: Contract) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Every feature alone, then every family of more than one."""
+    families: dict[str, list[str]] = {}
+    for column in contract.features:
+        families.setdefault(column.family, []).append(column.name)
+    several = [("family", name, tuple(members)) for name, members in sorted(families.items()) if name and len(members) > 1]
+    return [*(("feature", column.name, (column.name,)) for column in contract.features), *several]
+
+
+def _change(
+    table: pa.Table, features: tuple[str, ...], whole: Answers, answers: Callable[[pa.Table], Answers], task: str
+) -> dict[str, Any]:
+    """The mean over a few shuffles; members of a family move together, as one row's values."""
+    points, lows, highs = [], [], []
+    for draw in range(SHUFFLES):
+        order = pa.array(np.random.default_rng(draw).permutation(table.num_rows))
+        shuffled = table
+        for name in features:
+            place = shuffled.column_names.index(name)
+            shuffled = shuffled.set_column(place, shuffled.field(place), shuffled[name].take(order))
+        gap = difference(answers(shuffled), whole, task)
+        points.append(gap["point"])
+        lows.append(gap["interval"][0])
+        highs.append(gap["interval"][1])
+    low, high = float(np.mean(lows)), float(np.mean(highs))
+    return {"change": float(np.mean(points)), "interval": [low, high], "earns": low > 0}
