@@ -62,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
         if name in ("run", "train"):
             verb.add_argument("--epochs", type=int, help="at most this many passes over the train split")
             verb.add_argument("--seed", type=int, help="of weights and shuffles; a constant, not a thing to tune")
+        if name == "train":
+            verb.add_argument("--sample", type=float, help="only this share of the train rows, by hash: 0.01 lies inside 0.1")
+            verb.add_argument("--curve", action="store_true", help="also the tuning error over nested samples: what more data buys")
         if name == "evaluate":
             verb.add_argument("--ablate", action="store_true", help="also what each feature is worth, by shuffling it on validation")
         if name == "promote":

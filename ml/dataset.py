@@ -32,6 +32,11 @@ def shards(snapshot: Path, split: str) -> list[Path]:
     return sorted((snapshot / "features").glob(f"{split}-*.parquet"))
 
 
+def _opened(path: Path) -> pq.ParquetFile:
+    """Read through a small buffer: reading ahead, pyarrow would keep all that it has read until the file is closed."""
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+
+
 def count_rows(snapshot: Path, split: str) -> int:
     return sum(pq.read_metadata(path).num_rows for path in shards(snapshot, split))
 
@@ -39,8 +44,21 @@ def count_rows(snapshot: Path, split: str) -> int:
 def record_batches(snapshot: Path, split: str) -> Iterator[pa.RecordBatch]:
     """A split in its frozen order, at most READ_ROWS rows at a time."""
     for path in shards(snapshot, split):
-        with pq.ParquetFile(path) as file:
+        with _opened(path) as file:
             yield from file.iter_batches(READ_ROWS)
+
+
+def sampled(snapshot: Path, contract: Contract, share: float, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The train rows whose sample hash lies below a share: a prefix, because the shards stand in that order."""
+    bound, name = round(share * BUCKETS), contract.only("sample")
+    for path in shards(snapshot, "train"):
+        with _opened(path) as file:
+            for batch in file.iter_batches(READ_ROWS, columns=columns):
+                inside = int(pc.sum(pc.less(batch[name], bound)).as_py() or 0)
+                if inside:
+                    yield batch.slice(0, inside)
+                if inside < batch.num_rows:
+                    return
 
 
 def validation_half(snapshot: Path, contract: Contract, half: str) -> Iterator[pa.RecordBatch]:
@@ -57,13 +75,13 @@ def tensors(batch: pa.RecordBatch, encoding: Encoding) -> Batch:
     return Batch(torch.from_numpy(numerical), torch.from_numpy(categorical), torch.from_numpy(target.astype(np.float32)))
 
 
-def training_batches(snapshot: Path, encoding: Encoding, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
-    """The train split, shuffled: buffers of a million rows in file order, each permuted by (seed, epoch).
+def training_batches(batches: Iterator[pa.RecordBatch], encoding: Encoding, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
+    """Rows, shuffled: buffers of a million of them in file order, each permuted by (seed, epoch).
 
     The shards already stand in the random order of the sample hash, so that a buffer is a random part of the split.
     """
     generator = np.random.default_rng([seed, epoch])
-    for buffer in _buffers(record_batches(snapshot, "train"), lambda batch: tensors(batch, encoding)):
+    for buffer in _buffers(batches, lambda batch: tensors(batch, encoding)):
         order = torch.from_numpy(generator.permutation(len(buffer.target)))
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]

@@ -1,33 +1,31 @@
 """The training loop: weights that only the snapshot, the settings and the code decide."""
 
 import importlib.metadata
-import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
+from ml import checkpoint, dataset, encoding, network, snapshot, storage
 from ml import contract as contracts
-from ml import dataset, encoding, network, snapshot, storage
+from ml.calibration import COVERAGE, calibrate
 from ml.contract import Contract
 from ml.dataset import Batch
 from ml.encoding import UNKNOWN, Encoding
-from ml.errors import SkewlessError
+from ml.errors import SkewlessError, UsageError
 from ml.hashing import hash_file, hash_json
 from ml.network import NetworkConfig
 from ml.storage import Storage
 
-COVERAGE = 0.9
-CODE = ("encoding.py", "dataset.py", "network.py", "train.py")  # what weights depend on, besides data and settings
+CODE = ("calibration.py", "encoding.py", "dataset.py", "network.py", "train.py")  # what weights depend on, besides data and settings
 Progress = Callable[[str, float, float], None]
 
 
@@ -42,6 +40,7 @@ class TrainConfig:
     weight_decay: float = 1e-2
     unknown_share: float = 0.01  # of categories shown as unknown, so that the unknown row learns what "any" means
     seed: int = 0
+    sample: float = 1.0  # share of the train split, by the sample hash: a smaller sample lies inside a larger one
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,22 @@ class Run:
     unchanged: bool
 
 
-def train(where: Storage, project: str, config: TrainConfig, progress: Progress) -> Run:
+def train(where: Storage, project: str, config: TrainConfig, progress: Progress, current: bool = True) -> Run:
     """Train on the current snapshot; a run with the same snapshot, settings and code is not repeated.
 
-    A checkpoint is left after each epoch: the same command continues a killed run to the same weights.
+    A checkpoint is left after each epoch: the same command continues a killed run to the same weights. `current`: whether
+    evaluate and package mean this run from now on.
+
+    Raises:
+        UsageError: for a sample that is no share.
     """
+    if not 0 < config.sample <= 1:
+        raise UsageError(f"a sample of {config.sample:g} is no share of the rows", "choose one above 0 and at most 1, such as 0.01")
     snapshot_id, folder = snapshot.current(where, project)
     contract = contracts.load(folder / "contract.json")
     here = Path(__file__).parent
     code = {name: hash_file(here / name) for name in CODE}
-    run_id = hash_json([snapshot_id, asdict(config), code, importlib.metadata.version("torch")])[:12]
+    run_id = hash_json([snapshot_id, asdict(config), code, importlib.metadata.version("torch"), device().type])[:12]
     key = where.own(project, "runs", run_id)
     record = storage.read_json(where, f"{key}/training.json")
     if record is None:
@@ -78,24 +83,28 @@ def train(where: Storage, project: str, config: TrainConfig, progress: Progress)
         unchanged = False
     else:
         unchanged = True
-    storage.write_json(where, where.own(project, "run.json"), {"id": run_id, "snapshot": snapshot_id})
+    if current:
+        storage.write_json(where, where.own(project, "run.json"), {"id": run_id, "snapshot": snapshot_id})
     return Run(run_id, key, len(record["history"]), record["best_epoch"], record["best_score"], record["rows"], unchanged)
 
 
 def _train(
-    where: Storage, contract: Contract, folder: Path, config: TrainConfig, checkpoint: str, out: Path, progress: Progress
+    where: Storage, contract: Contract, folder: Path, config: TrainConfig, checkpoint_key: str, out: Path, progress: Progress
 ) -> dict[str, Any]:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products on a graphics card ask for
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(2)  # sums split over another number of threads end in other bits
     torch.manual_seed(config.seed)
-    fitted = encoding.fit(contract, dataset.record_batches(folder, "train"))
+    rows = sum(batch.num_rows for batch in dataset.sampled(folder, contract, config.sample, [contract.only("sample")]))
+    if not rows:
+        raise SkewlessError(f"a sample of {config.sample:g} holds no row of the train split", "choose a larger one")
+    fitted = encoding.fit(contract, dataset.sampled(folder, contract, config.sample))
     shape = NetworkConfig(width=fitted.width, cardinalities=fitted.cardinalities)
-    model = network.build(contract, shape)
+    model = network.build(contract, shape).to(device())
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    rows = dataset.count_rows(folder, "train")
-    state = _resume(where, checkpoint, model, optimizer) or {
+    state = checkpoint.resume(where, checkpoint_key, model, optimizer) or {
         "history": [],
-        "best": _weights(model),
+        "best": checkpoint.weights(model),
         "best_epoch": 0,
         "best_score": math.inf,
     }
@@ -104,7 +113,8 @@ def _train(
         if epoch - state["best_epoch"] > config.patience:
             break
         torch.manual_seed(config.seed + 1_000_003 * (epoch + 1))  # dropout depends on the epoch alone, so that a resumed run repeats it
-        batches = dataset.training_batches(folder, fitted, config.batch_size, config.seed, epoch)
+        shards = dataset.sampled(folder, contract, config.sample)
+        batches = dataset.training_batches(shards, fitted, config.batch_size, config.seed, epoch)
         loss = _epoch(model, optimizer, batches, contract.task, config, epoch, rows, progress)
         score = _score(model, contract, fitted, dataset.validation_half(folder, contract, "tuning"))
         if not math.isfinite(loss) or not math.isfinite(score):
@@ -114,10 +124,11 @@ def _train(
             )
         state["history"].append({"epoch": epoch, "loss": loss, "validation": score})
         if score < state["best_score"]:
-            state.update(best=_weights(model), best_epoch=epoch, best_score=score)
-        _save(where, checkpoint, model, optimizer, state)
+            state.update(best=checkpoint.weights(model), best_epoch=epoch, best_score=score)
+        checkpoint.save(where, checkpoint_key, model, optimizer, state)
 
     model.load_state_dict(state["best"])
+    model.cpu()
     calibration = calibrate(model, contract, fitted, dataset.validation_half(folder, contract, "calibration"))
     save_file(state["best"], out / "weights.safetensors")
     storage.write_local_json(out / "network.json", asdict(shape))
@@ -144,8 +155,8 @@ def _epoch(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
         hidden = torch.rand(batch.categorical.shape) < config.unknown_share
-        outputs = model(batch.numerical, batch.categorical.masked_fill(hidden, UNKNOWN))
-        loss = loss_of(outputs, batch.target, task)
+        outputs = model(batch.numerical.to(device()), batch.categorical.masked_fill(hidden, UNKNOWN).to(device()))
+        loss = loss_of(outputs, batch.target.to(device()), task)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -176,7 +187,7 @@ def _score(model: nn.Module, contract: Contract, fitted: Encoding, batches: Iter
     total, count = 0.0, 0
     for batch in batches:
         tensors = dataset.tensors(batch, fitted)
-        outputs = model(tensors.numerical, tensors.categorical)[:, 0]
+        outputs = model(tensors.numerical.to(device()), tensors.categorical.to(device()))[:, 0].cpu()
         if contract.task == "binary":
             total += float(functional.binary_cross_entropy_with_logits(outputs, tensors.target, reduction="sum"))
         else:
@@ -187,79 +198,12 @@ def _score(model: nn.Module, contract: Contract, fitted: Encoding, batches: Iter
     return math.sqrt(total / count) if contract.task == "regression" else total / count
 
 
-@torch.no_grad()
-def calibrate(model: nn.Module, contract: Contract, fitted: Encoding, batches: Iterable[pa.RecordBatch]) -> dict[str, float]:
-    """What the calibration half says. Regression: the margin, in the target's unit, that gives intervals their coverage
-    (conformalised quantile regression: Romano, Patterson, Candes 2019). Binary: scale and shift of the logit (Platt 1999).
-    """
-    model.eval()
-    outputs, targets = [], []
-    for batch in batches:
-        tensors = dataset.tensors(batch, fitted)
-        outputs.append(model(tensors.numerical, tensors.categorical).double())
-        targets.append(tensors.target.double())
-    answers, target = torch.cat(outputs), torch.cat(targets)
-    if not len(target):
-        raise SkewlessError("the calibration half of validation is empty", "the project has too few groups; split by a finer one")
-    if contract.task == "binary":
-        scale, shift = _platt(answers[:, 0].numpy(), target.numpy())
-        return {"scale": scale, "shift": shift, "rows": len(target)}
-    outside = torch.maximum(answers[:, 1:].amin(1) - target, target - answers[:, 1:].amax(1))
-    rank = min(math.ceil((len(target) + 1) * COVERAGE), len(target))
-    return {"coverage": COVERAGE, "margin": float(outside.sort().values[rank - 1]) * fitted.target_std, "rows": len(target)}
-
-
-def _platt(logits: np.ndarray, target: np.ndarray) -> tuple[float, float]:
-    """Scale and shift of the logit by Newton's method on the log loss, with Platt's smoothed targets."""
-    positives = float(target.sum())
-    smooth = np.where(target > 0.5, (positives + 1) / (positives + 2), 1 / (len(target) - positives + 2))
-    weights = np.array([1.0, 0.0])
-    design = np.stack([logits, np.ones_like(logits)], axis=1)
-    for _ in range(50):
-        probability = 1 / (1 + np.exp(-design @ weights))
-        gradient = design.T @ (probability - smooth)
-        hessian = (design * (probability * (1 - probability))[:, None]).T @ design + 1e-6 * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        weights -= step
-        if float(np.abs(step).max()) < 1e-10:
-            break
-    return float(weights[0]), float(weights[1])
-
-
-def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}
-
-
-def _save(where: Storage, key: str, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """All that continues a run, in one file: weights, the best weights, the optimizer's moments, the history."""
-    tensors = {f"model/{name}": value for name, value in _weights(model).items()}
-    tensors |= {f"best/{name}": value for name, value in state["best"].items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{name}": value.detach().clone() for name, value in moments.items()}
-    about = {name: json.dumps(state[name]) for name in ("history", "best_epoch", "best_score")}
-    storage.write_file(where, key, lambda path: save_file(tensors, path, metadata=about))
-
-
-def _resume(where: Storage, key: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-    if not storage.exists(where, key):
-        return None
-    path = storage.fetch(where, key)
-    tensors = load_file(path)
-    with safe_open(path, framework="pt") as file:
-        state = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
-
-    def under(prefix: str) -> dict[str, torch.Tensor]:
-        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-    model.load_state_dict(under("model/"))
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in under("optimizer/").items():
-        index, _, kind = name.partition("/")
-        moments.setdefault(int(index), {})[kind] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    return {**state, "best": under("best/")}
-
-
 def with_changes(config: TrainConfig, **changes: Any) -> TrainConfig:
     """The settings with those replaced that are not None."""
     return replace(config, **{name: value for name, value in changes.items() if value is not None})
+
+
+def device() -> torch.device:
+    """Where the network is trained: the machine's accelerator, if it has one."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")

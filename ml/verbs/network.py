@@ -11,14 +11,41 @@ def train(context: Context) -> Outcome:
     from ml import train as room
 
     given = context.arguments
-    config = room.with_changes(room.TrainConfig(), epochs=given.epochs, seed=given.seed)
+    config = room.with_changes(room.TrainConfig(), epochs=given.epochs, seed=given.seed, sample=getattr(given, "sample", None))
     run = room.train(context.where, context.project, config, context.progress)
     place = lies(context, run.key)
+    details: dict[str, Any] = {
+        "run": run.id,
+        "epochs": run.epochs,
+        "best_epoch": run.best_epoch,
+        "score": run.score,
+        "rows": run.rows,
+        "path": place,
+    }
+    shown: list[Any] = []
+    unchanged = run.unchanged
+    if given.curve:
+        from ml import curve
+
+        details["curve"], known = curve.curve(context.where, context.project, config, context.progress)
+        unchanged = unchanged and known
+        shown.append(curve_table(details["curve"]))
+    sample = f" on {config.sample:.4g} of train" if config.sample < 1 else ""
     return Outcome(
-        f"{run.id}: best of {run.epochs} epochs is {run.best_epoch + 1}, tuning score {run.score:.4g}, {place}",
-        {"run": run.id, "epochs": run.epochs, "best_epoch": run.best_epoch, "score": run.score, "path": place},
-        unchanged=run.unchanged, rows=run.rows * run.epochs,
+        f"{run.id}{sample}: best of {run.epochs} epochs is {run.best_epoch + 1}, tuning score {run.score:.4g}, {place}",
+        details, unchanged=unchanged, rows=run.rows * run.epochs, shown=tuple(shown),
     )  # fmt: skip
+
+
+def curve_table(record: dict[str, Any]) -> Any:
+    """The learning curve; the last column is what the step from the sample before has bought."""
+    rows, before = [], None
+    for point in record["points"]:
+        gained = "" if before is None else f"{point['error'] - before:+.3f}"
+        low, high = point["interval"]
+        rows.append([f"{point['share']:.0%}", f"{point['rows']:,}", f"{point['error']:.3f}", f"[{low:.2f}, {high:.2f}]", gained])
+        before = point["error"]
+    return table(["of train", "rows", f"tuning {record['metric']}", "95 %", "change"], rows)
 
 
 def evaluate(context: Context) -> Outcome:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Checkout
 
-from ml import bundle, contract
+from ml import bundle, calibration, contract
 from ml.online import OnlineFeatures
 
 
@@ -85,8 +85,6 @@ def test_margins_give_the_intervals_their_coverage() -> None:
     generator = np.random.default_rng(0)
     import torch
 
-    from ml import train
-
     class Bounds(torch.nn.Module):
         def forward(self, numerical: torch.Tensor, categorical: torch.Tensor) -> torch.Tensor:
             return torch.tensor([[0.0, -0.2, 0.2]]).repeat(len(numerical), 1)  # far too narrow for a standard normal
@@ -97,6 +95,6 @@ def test_margins_give_the_intervals_their_coverage() -> None:
 
     fitted = Encoding(("x",), (0.0,), (1.0,), (), {}, "y", 0.0, 1.0, None)
     batch = pa.RecordBatch.from_pydict({"x": np.zeros(20_000), "y": generator.normal(size=20_000)})
-    margin = train.calibrate(Bounds(), declared, fitted, [batch])["margin"]
+    margin = calibration.calibrate(Bounds(), declared, fitted, [batch])["margin"]
     fresh = generator.normal(size=20_000)
     assert float((np.abs(fresh) <= 0.2 + margin).mean()) == pytest.approx(0.9, abs=0.01)

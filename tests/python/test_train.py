@@ -13,7 +13,7 @@ import torch
 from conftest import Checkout
 from safetensors.torch import load_file
 
-from ml import contract, dataset, encoding, snapshot, storage, train
+from ml import calibration, contract, dataset, encoding, snapshot, storage
 from ml.hashing import BUCKETS, hash_bucket
 
 
@@ -108,7 +108,9 @@ def test_an_epoch_shows_every_train_row_once_in_an_order_of_its_own(lived: Check
     rows = dataset.count_rows(folder, "train")
 
     def numbers(epoch: int) -> np.ndarray:
-        return np.concatenate([batch.numerical.numpy() for batch in dataset.training_batches(folder, fitted, 50, 0, epoch)])
+        return np.concatenate(
+            [batch.numerical.numpy() for batch in dataset.training_batches(dataset.record_batches(folder, "train"), fitted, 50, 0, epoch)]
+        )
 
     first, again, second = numbers(0), numbers(0), numbers(1)
     assert len(first) == rows and np.array_equal(first, again) and not np.array_equal(first, second)
@@ -120,5 +122,5 @@ def test_platt_scaling_finds_the_slope_that_spoiled_the_logits(slope: float) -> 
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, 40_000)
     target = (generator.random(40_000) < 1 / (1 + np.exp(-(slope * logits - 0.5)))).astype(float)
-    scale, shift = train._platt(logits, target)
+    scale, shift = calibration._platt(logits, target)
     assert scale == pytest.approx(slope, rel=0.08) and shift == pytest.approx(-0.5, abs=0.08)

@@ -1,0 +1,50 @@
+"""The learning curve: the tuning error of networks trained on nested samples, which says what more data would buy."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ml import answer, dataset, snapshot, storage, train
+from ml import contract as contracts
+from ml.metrics import Answers, metric_name, metrics
+from ml.storage import Storage
+from ml.train import TrainConfig
+
+SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
+MOST_EPOCHS = 8  # times the epochs of the whole: a small sample gets more passes, or it would only show too few steps
+LEAST_ROWS = 50
+Progress = Callable[[str, float, float], None]
+
+
+def curve(where: Storage, project: str, config: TrainConfig, progress: Progress) -> tuple[dict[str, Any], bool]:
+    """Points of {share, rows, error, interval, run}, smallest sample first, and whether all of them stood already.
+
+    The error is that of the tuning half of validation, its interval by resampled groups. Each point is a run of its own,
+    kept like any other; none becomes the current one.
+    """
+    snapshot_id, folder = snapshot.current(where, project)
+    contract = contracts.load(folder / "contract.json")
+    name, points, unchanged = metric_name(contract.task), [], True
+    for share in SHARES:
+        epochs = round(config.epochs * min(1 / share, MOST_EPOCHS))
+        rows = sum(batch.num_rows for batch in dataset.sampled(folder, contract, share, [contract.only("sample")]))
+        if rows < LEAST_ROWS:
+            continue
+
+        def named(label: str, done: float, total: float, share: float = share) -> None:
+            progress(f"{share:.0%} of train, {label}", done, total)
+
+        run = train.train(where, project, replace(config, sample=share, epochs=epochs), named, current=False)
+        unchanged = unchanged and run.unchanged
+        model = answer.load_network(storage.fetch(where, run.key), contract)
+        tuning = pa.Table.from_batches(dataset.validation_half(folder, contract, "tuning"))
+        truth = np.concatenate([dataset.target_values(batch, contract.only("target")) for batch in tuning.to_batches()])
+        groups, index = np.unique(np.array([str(value) for value in tuning[contract.only("group")].to_pylist()]), return_inverse=True)
+        found = metrics(Answers(truth, answer.predict(model, tuning).prediction, index, len(groups)), contract.task)
+        points.append({"share": share, "rows": rows, "error": found[name], "interval": found[f"{name}_interval"], "run": run.id})
+    record = {"project": project, "snapshot": snapshot_id, "metric": name, "target": contract.only("target"), "points": points}
+    storage.write_json(where, where.own(project, "curve.json"), record)
+    return record, unchanged
