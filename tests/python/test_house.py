@@ -138,3 +138,38 @@ def test_every_engine_difference_is_written_for_both_and_refused_for_others(chec
 def test_nothing_pickled_is_loaded(checkout: Path) -> None:
     forbidden = re.compile(r"\bpickle\b|torch\.load\(|joblib|allow_pickle=True")
     assert not [path.name for path in python_files(checkout, "ml", "serving") if forbidden.search(path.read_text())]
+
+
+def test_what_stands_in_marts_is_public_so_its_shape_is_a_contract_and_its_key_is_tested(checkout: Path) -> None:
+    for path in sorted((checkout / "models").rglob("marts/*.sql")):
+        (entry,) = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
+        assert entry["config"]["contract"]["enforced"] is True, path.stem
+        assert all("data_type" in column for column in entry["columns"]), path.stem
+        tests = [test for described in (entry, *entry["columns"]) for test in described.get("data_tests", [])]
+        assert any(test == "unique" or "unique_over" in test for test in tests), f"{path.stem} has no tested key"
+
+
+def test_every_staging_column_says_when_it_is_known(checkout: Path) -> None:
+    for path in sorted((checkout / "models").rglob("staging/stg_*.yml")):
+        (entry,) = yaml.safe_load(path.read_text())["models"]
+        for column in entry["columns"]:
+            assert column["config"]["meta"]["available"] in ("departure", "arrival"), f"{path.stem}.{column['name']}"
+
+
+def test_every_feature_has_a_kind_a_family_and_a_range_or_values(checkout: Path) -> None:
+    for path in sorted((checkout / "models").rglob("*_features.yml")):
+        (entry,) = yaml.safe_load(path.read_text())["models"]
+        for column in entry["columns"]:
+            meta = column["config"]["meta"]
+            if meta["role"] == "feature":
+                assert meta["kind"] in ("numerical", "categorical") and meta["family"], column["name"]
+                assert column.get("data_tests"), column["name"]
+
+
+def test_a_file_of_sql_is_one_model_one_macro_or_one_test_of_its_own_name(checkout: Path) -> None:
+    for path in sorted((checkout / "tests/sql").rglob("*.sql")):
+        text = path.read_text()
+        if "generic" in path.parts:
+            assert re.findall(r"{%-? test (\w+)\(", text) == [path.stem]
+        else:
+            assert len(path.stem.split("_")) > 2, f"{path.stem} is no promise"
