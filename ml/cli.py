@@ -36,6 +36,7 @@ HELP = {
     "models": ("list the versions of a project", "skewless models flights"),
     "serve": ("answer HTTP requests with the champion", "skewless serve flights --port 3000"),
     "drift": ("compare the prediction log with the reference sample", "skewless drift flights"),
+    "report": ("write one page about the project: data, model, drift, cost", "skewless report flights"),
     "cost": ("what each step used, summed from the ledger", "skewless cost flights"),
 }
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ml import answer, baselines, dataset, storage
 from ml import contract as contracts
@@ -16,6 +18,7 @@ from ml.slices import labels
 from ml.storage import Storage
 
 SPLITS = ("test", "production")
+KEPT_ROWS = 50_000  # of each split, for pictures; a prefix of the shards is a random sample
 CODE = ("answer.py", "baselines.py", "evaluate.py", "metrics.py", "slices.py")  # what the numbers depend on, besides weights and data
 Progress = Callable[[str, float, float], None]
 
@@ -47,12 +50,14 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
         "snapshot": pointer["snapshot"],
         "code": code,
     }
+    samples: list[pa.Table] = []
     found["baselines"] = {name: {} for name in others}
     for split in SPLITS:
         if not dataset.shards(folder, split):
             found[split] = None
             continue
-        answers, parts = _answers(model, contract, folder, split, progress)
+        answers, parts, sample = _answers(model, contract, folder, split, progress)
+        samples.append(sample)
         found[split] = {**metrics(answers, contract.task), **parts}
         prefix = "" if split == "test" else "production_"
         for name, by_split in others.items():
@@ -61,13 +66,20 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
             found["baselines"][name] |= {f"{prefix}{metric}": value for metric, value in own.items() if metric not in ("rows", "groups")}
             found["baselines"][name][f"{prefix}difference"] = difference(answers, other, contract.task)
     found["gates"] = gates(found, contract)
+    storage.write_file(
+        where, f"{run_key}.answers.parquet", lambda path: pq.write_table(pa.concat_tables(samples), path, compression="zstd")
+    )
     storage.write_json(where, key, found)
     return found, False
 
 
-def _answers(model: answer.Model, contract: Contract, folder: Path, split: str, progress: Progress) -> tuple[Answers, dict[str, Any]]:
+def _answers(
+    model: answer.Model, contract: Contract, folder: Path, split: str, progress: Progress
+) -> tuple[Answers, dict[str, Any], pa.Table]:
     truth: list[np.ndarray] = []
     predictions: list[np.ndarray] = []
+    lower: list[np.ndarray] = []
+    upper: list[np.ndarray] = []
     within: list[np.ndarray] = []
     width: list[np.ndarray] = []
     groups: list[str] = []
@@ -81,6 +93,8 @@ def _answers(model: answer.Model, contract: Contract, folder: Path, split: str, 
         if predicted.lower is not None and predicted.upper is not None:
             within.append((truth[-1] >= predicted.lower) & (truth[-1] <= predicted.upper))
             width.append(predicted.upper - predicted.lower)
+            lower.append(predicted.lower)
+            upper.append(predicted.upper)
         for slice_ in contract.slices:
             named[slice_.name].append(labels(slice_, batch))
         done += batch.num_rows
@@ -92,7 +106,10 @@ def _answers(model: answer.Model, contract: Contract, folder: Path, split: str, 
     if inside is not None:
         extra = {"coverage": float(inside.mean()), "interval_width": float(np.concatenate(width).mean())}
     extra["slices"] = {name: by_slice(answers, np.concatenate(parts), inside, contract.task) for name, parts in named.items()}
-    return answers, extra
+    kept = {"truth": answers.truth, "prediction": answers.answer}
+    kept |= {"lower": np.concatenate(lower), "upper": np.concatenate(upper)} if lower else {}
+    sample = pa.table({name: values[:KEPT_ROWS].astype(np.float32) for name, values in kept.items()})
+    return answers, extra, sample.append_column("split", pa.array([split] * sample.num_rows))
 
 
 def gates(found: dict[str, Any], contract: Contract) -> list[dict[str, Any]]:

@@ -90,6 +90,11 @@ def write_local_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
 
 
+def read_local_json(path: Path) -> Any:
+    """A JSON value from a folder that `fetch` handed out."""
+    return json.loads(path.read_text())
+
+
 def write_file(storage: Storage, key: str, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file, then put it at the key in one step."""
     write_atomic(_local(storage, key), write, _scratch(storage))

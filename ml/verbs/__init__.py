@@ -30,4 +30,5 @@ VERBS: dict[str, Callable[[Context], Outcome]] = {
     "serve": version.serve,
     "drift": watch.drift,
     "cost": watch.cost,
+    "report": watch.report,
 }

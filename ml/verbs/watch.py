@@ -34,6 +34,15 @@ def drift(context: Context) -> Outcome:
     )
 
 
+def report(context: Context) -> Outcome:
+    from ml import report as room
+
+    key, titles, unchanged = room.report(context.where, context.project, context.progress)
+    place = lies(context, key)
+    sections = f"{len(titles)} sections, " if titles else ""
+    return Outcome(f"{sections}{place}", {"path": context.where.uri(key), "sections": titles}, unchanged=unchanged)
+
+
 def cost(context: Context) -> Outcome:
     from ml import ledger
 

@@ -36,6 +36,7 @@ ROOMS = {
     "purity": ("dbt", "pandas", "torch"),
     "registry": ("dbt", "pandas", "torch"),
     "rehearse": ("dbt", "pandas", "torch"),
+    "report": ("torch", "dbt", "matplotlib", "evidently", "pandas"),
     "slices": ("dbt", "pandas", "torch"),
     "snapshot": ("torch", "dbt"),
     "storage": ("torch", "dbt", "pandas", "pyarrow", "duckdb"),

@@ -1,0 +1,159 @@
+"""The sections about the network: how good, where not, what it rests on."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from ml.contract import Contract
+from ml.metrics import metric_name
+from ml.report import charts
+from ml.report.page import Section, figure, pair, table, text
+from ml.report.sources import Sources
+
+MOST_SLICES = 20
+
+
+def accuracy(found: Sources) -> Section:
+    """The network beside its baselines, and the gates."""
+    metrics, name = found.metrics, metric_name(found.contract.task)
+    unit = _unit(found.contract)
+    splits = [split for split in ("test", "production") if metrics[split]]
+    parts = []
+    for split in splits:
+        prefix = "" if split == "test" else "production_"
+        shown = {"network": (metrics[split][name], metrics[split][f"{name}_interval"])}
+        others = {key: value for key, value in metrics["baselines"].items() if key != "mean"}
+        shown |= {key.replace("_", " "): (value[f"{prefix}{name}"], value[f"{prefix}{name}_interval"]) for key, value in others.items()}
+        mean = metrics["baselines"]["mean"][f"{prefix}{name}"]
+        labels, points = list(shown), [point for point, _ in shown.values()]
+        caption = f"{name} on {split}, {metrics[split]['rows']:,} rows of {metrics[split]['groups']} groups"
+        chart = charts.intervals(labels, points, [span for _, span in shown.values()], unit)
+        parts.append(figure(caption, chart, f"Predicting the mean: {mean:.4g}."))
+    rows = []
+    for key, value in metrics["baselines"].items():
+        row = [key.replace("_", " ")]
+        for split in splits:
+            gap = value[("" if split == "test" else "production_") + "difference"]
+            row.append(f"{gap['point']:+.3g} [{gap['interval'][0]:+.3g}, {gap['interval'][1]:+.3g}]")
+        rows.append(row)
+    gaps = table(["network minus", *splits], rows)
+    gates = [[gate["name"].replace("_", " "), gate["says"], "holds" if gate["ok"] else "does not hold"] for gate in metrics["gates"]]
+    body = pair(*parts) + text(
+        "Intervals are 95 %, from resampled groups: rows of a group are alike, so groups are what was sampled.", True
+    )
+    body += "<h3>Paired differences</h3>" + gaps
+    if gates:
+        body += "<h3>Gates</h3>" + table(["gate", "asked and found", ""], gates, (0, 1), [not gate["ok"] for gate in metrics["gates"]])
+    return Section("accuracy", "Accuracy", body)
+
+
+def answers(found: Sources) -> Section:
+    """Predicted against actual, errors, and what the intervals hold."""
+    if found.answers is None:
+        return Section("answers", "Predictions", text(f"Not kept yet: run skewless evaluate {found.contract.project}.", True))
+    kept = pq.read_table(Path(found.answers)).to_pydict()
+    test = np.array(kept["split"]) == "test"
+    truth, prediction = (np.array(kept[name], float)[test] for name in ("truth", "prediction"))
+    unit = _unit(found.contract)
+    if found.contract.task == "binary":
+        return Section("answers", "Predictions", _reliability(truth, prediction))
+    low, high = (np.array(kept[name], float)[test] for name in ("lower", "upper"))
+    body = pair(
+        figure("Predicted against actual, test", charts.density(truth, prediction, f"actual ({unit})", f"predicted ({unit})")),
+        figure("Errors on test", charts.histogram(prediction - truth, f"predicted less actual ({unit})"))
+        + figure(
+            "What intervals hold, by the size of the prediction",
+            _coverage(truth, prediction, low, high, found.metrics["test"]["coverage"], unit),
+            f"{found.metrics['test']['coverage']:.1%} of all test rows lie inside; the calibration asked for 90 %.",
+        ),
+    )
+    return Section("answers", "Predictions", body)
+
+
+def slices(found: Sources) -> Section:
+    """The error and the coverage of each slice of the test split."""
+    name, unit, parts = metric_name(found.contract.task), _unit(found.contract), []
+    for slice_, entries in found.metrics["test"]["slices"].items():
+        shown = sorted(sorted(entries.items(), key=lambda item: -item[1]["rows"])[:MOST_SLICES], key=lambda item: _order(item[0]))
+        labels = [f"{label} ({entry['rows']:,})" for label, entry in shown]
+        chart = charts.intervals(labels, [entry[name] for _, entry in shown], [entry["interval"] for _, entry in shown], f"{name} ({unit})")
+        columns = [slice_, "rows", "groups", "mean error", "coverage"]
+        rows = [
+            [label, f"{entry['rows']:,}", str(entry["groups"]), f"{entry['mean_error']:+.2g}", _percent(entry["coverage"])]
+            for label, entry in shown
+        ]
+        parts.append(pair(figure(f"{name} on test by {slice_.replace('_', ' ')} (rows)", chart), table(columns, rows)))
+    body = "".join(parts) or text("No slices are declared: list some in meta.ml.slices.", True)
+    return Section("slices", "Slices", body)
+
+
+def features(found: Sources) -> Section:
+    """Ablation and the learning curve."""
+    project, parts = found.contract.project, []
+    if found.ablation:
+        for kind, title in (("feature", "Shuffling one feature"), ("family", "Shuffling a family of features")):
+            rows = [row for row in found.ablation["rows"] if row["kind"] == kind]
+            largest = rows[0] if len(rows) > 1 and rows[0]["change"] > 5 * max(rows[1]["change"], 1e-9) else None
+            shown = rows[1:] if largest else rows
+            note = f"Left out of the picture: {largest['name']}, {largest['change']:+.3g}." if largest else ""
+            if shown:
+                points, spans = [row["change"] for row in shown], [row["interval"] for row in shown]
+                unit = f"change of validation {found.ablation['metric']} ({_unit(found.contract)})"
+                chart = charts.intervals([row["name"] for row in shown], points, spans, unit, [not row["earns"] for row in shown])
+                parts.append(figure(title, chart, note))
+        lead = text("Red: the interval reaches 0, so on validation the feature does not earn its place by itself.", True)
+        body = lead + pair(*parts)
+    else:
+        body = text(f"What each feature is worth is not known yet: run skewless evaluate {project} --ablate.", True)
+    if found.curve and found.curve["points"]:
+        points = found.curve["points"]
+        name = f"tuning {found.curve['metric']}"
+        chart = charts.lines(
+            [point["rows"] for point in points], {name: [point["error"] for point in points]}, "train rows, nested samples",
+            f"{name} ({_unit(found.contract)})", {name: [point["interval"] for point in points]}, log_x=True,
+        )  # fmt: skip
+        body += pair(figure("Learning curve", chart, f"Of snapshot {found.curve['snapshot']}."))
+    else:
+        body += text(f"What more rows would buy is not known yet: run skewless train {project} --curve.", True)
+    return Section("features", "Features and rows", body)
+
+
+def _coverage(truth: np.ndarray, prediction: np.ndarray, low: np.ndarray, high: np.ndarray, overall: float, unit: str) -> str:
+    """The share of rows inside their interval, by tenths of the prediction."""
+    edges = np.unique(np.quantile(prediction, np.linspace(0, 1, 11)))
+    tenth = np.clip(np.searchsorted(edges, prediction, side="right") - 1, 0, len(edges) - 2)
+    inside = (truth >= low) & (truth <= high)
+    shares = [float(inside[tenth == index].mean()) if (tenth == index).any() else None for index in range(len(edges) - 1)]
+    middles = [f"{(low_ + high_) / 2:.0f}" for low_, high_ in itertools.pairwise(edges)]
+    return charts.lines(middles, {"coverage": shares}, f"prediction, by tenths ({unit})", "share inside", level=0.9)
+
+
+def _reliability(truth: np.ndarray, prediction: np.ndarray) -> str:
+    """How often the answer was yes, by tenths of the probability."""
+    order = np.array_split(np.argsort(prediction), min(10, max(1, len(truth) // 10)))
+    seen = [float(truth[part].mean()) for part in order]
+    said = [float(prediction[part].mean()) for part in order]
+    chart = charts.lines(
+        [round(value, 3) for value in said], {"seen": seen, "as said": said}, "mean probability that was said", "share that came true"
+    )
+    return pair(figure("Calibration on test", chart), figure("Probabilities on test", charts.histogram(prediction, "probability")))
+
+
+def _unit(contract: Contract) -> str:
+    target = next(column for column in contract.columns if column.role == "target")
+    return target.unit or ("log loss" if contract.task == "binary" else target.name)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def _order(label: str) -> tuple[float, str]:
+    """Bands by their lower edge, everything else by name."""
+    first: Any = label.split(" ")[0]
+    if first == "below":
+        return -np.inf, label
+    return (float(first), label) if " " in label and first.lstrip("-").replace(".", "", 1).isdigit() else (np.inf, label)
