@@ -35,6 +35,7 @@ HELP = {
     "rollback": ("put the champion before this one back", "skewless rollback flights"),
     "models": ("list the versions of a project", "skewless models flights"),
     "serve": ("answer HTTP requests with the champion", "skewless serve flights --port 3000"),
+    "predict": ("answer a whole CSV or Parquet file with the champion", "skewless predict flights flights.csv -o answers.parquet"),
     "drift": ("compare the prediction log with the reference sample", "skewless drift flights"),
     "report": ("write one page about the project: data, model, drift, cost", "skewless report flights"),
     "cost": ("what each step used, summed from the ledger", "skewless cost flights"),
@@ -70,6 +71,9 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--ablate", action="store_true", help="also what each feature is worth, by shuffling it on validation")
         if name == "promote":
             verb.add_argument("--version", help="which; the one packaged last if left out")
+        if name == "predict":
+            verb.add_argument("file", help="csv, csv.gz, csv.zip or parquet, with the inputs as columns; others are carried along")
+            verb.add_argument("-o", "--out", help="a .parquet or .csv file; among the workspace's predictions, for dbt, if left out")
         if name == "serve":
             verb.add_argument("--port", type=int, default=3000)
             verb.add_argument("--host", default="127.0.0.1")

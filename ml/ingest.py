@@ -29,6 +29,10 @@ from ml.storage import Storage
 
 BLOCK_BYTES = 4 << 20
 PROVENANCE = [("raw_file", pa.string()), ("raw_row", pa.int64()), ("raw_load_id", pa.string())]
+PREDICTED = pa.schema(
+    [("row", pa.int64()), ("prediction", pa.float64()), ("lower", pa.float64()), ("upper", pa.float64()), ("flags", pa.string()),
+     ("model_version", pa.string())]
+)  # fmt: skip
 REJECTS = pa.schema([*PROVENANCE, ("text", pa.string()), ("reason", pa.string())])
 Progress = Callable[[str, float, float], None]
 
@@ -71,7 +75,10 @@ def raw_tables(checkout: Path, project: str) -> list[RawTable]:
     tables = []
     for path in sorted((checkout / "models" / project).rglob("*.yml")):
         for source in (yaml.safe_load(path.read_text()) or {}).get("sources", []):
-            shared = source.get("config", {}).get("meta", {}).get("ingest", {})
+            about = source.get("config", {}).get("meta", {})
+            if about.get("predictions"):
+                continue  # what `skewless predict` writes, to be read back
+            shared = about.get("ingest", {})
             for table in source["tables"]:
                 own = {**shared, **table.get("config", {}).get("meta", {}).get("ingest", {})}
                 columns = tuple(column["name"] for column in table["columns"])
@@ -80,12 +87,16 @@ def raw_tables(checkout: Path, project: str) -> list[RawTable]:
 
 
 def ensure_empty_tables(where: Storage, checkout: Path, projects: list[str]) -> None:
-    """Leave an empty typed Parquet file in every raw table, so that `dbt build` never fails for want of files."""
+    """Leave an empty typed Parquet file in every raw table, and of predictions, so that `dbt build` never fails for want of files."""
     for table in (table for project in projects for table in raw_tables(checkout, project)):
         key = f"{table.key}/_empty.parquet"
         if not storage.exists(where, key) or pq.read_schema(storage.fetch(where, key)) != table.schema:
             empty = table.schema.empty_table()
             storage.write_file(where, key, lambda path, empty=empty: pq.write_table(empty, path))  # type: ignore[misc]
+    for project in projects:
+        key = where.own(project, "predictions", "batch", "_empty", "answers.parquet")  # the source that reads predictions back
+        if not storage.exists(where, key):
+            storage.write_file(where, key, lambda path: pq.write_table(PREDICTED.empty_table(), path))
 
 
 def ingest(where: Storage, checkout: Path, project: str, sources: list[Path], progress: Progress) -> list[Load]:
@@ -118,7 +129,7 @@ def load_ids(where: Storage, checkout: Path, project: str) -> list[str]:
 
 
 def _load(where: Storage, table: RawTable, path: Path, progress: Progress) -> Load:
-    load_id, size = _content_hash(path)
+    load_id, size = content_hash(path)
     key = f"{table.key}/{load_id}.parquet"
     record_key = f"raw/{table.project}/_loads/{table.name}/{load_id}.json"
     record = storage.read_json(where, record_key)
@@ -133,7 +144,7 @@ def _load(where: Storage, table: RawTable, path: Path, progress: Progress) -> Lo
         rejects: list[dict[str, Any]] = []
         rows = done = 0
         with pq.ParquetWriter(target, table.schema, compression="zstd") as writer:
-            for batch in _rows(path, table, load_id, rejects):
+            for batch in read_rows(path, table, load_id, rejects):
                 writer.write_batch(batch)
                 rows, done = rows + batch.num_rows, done + batch.nbytes
                 progress(f"{table.name} from {path.name}", done, size)
@@ -148,7 +159,7 @@ def _load(where: Storage, table: RawTable, path: Path, progress: Progress) -> Lo
     return load
 
 
-def _rows(path: Path, table: RawTable, load_id: str, rejects: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+def read_rows(path: Path, table: RawTable, load_id: str, rejects: list[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
     """Batches of the table's schema; lines with another number of fields go to `rejects`, numbered like the rows."""
     found: list[int] = []
 
@@ -213,7 +224,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise SkewlessError(f"{path} cannot be read: {said}", "check that the file is whole, UTF-8, and closes its quotes") from error
 
 
-def _content_hash(path: Path) -> tuple[str, int]:
+def content_hash(path: Path) -> tuple[str, int]:
     """The load id, 16 hexadecimal digits of the sha256 of the unpacked bytes, and their number."""
     digest, size = hashlib.sha256(), 0
     decoder = codecs.getincrementaldecoder("utf-8")()  # text that is no UTF-8 is refused here, before a row is read
@@ -226,22 +237,23 @@ def _content_hash(path: Path) -> tuple[str, int]:
     return digest.hexdigest()[:16], size
 
 
-def _header(path: Path, delimiter: str) -> list[str]:
+def header(path: Path, delimiter: str) -> list[str]:
+    """The names in the first line of a text file; none for an empty one."""
     with _open(path) as file, _readable(path), io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
         return next(csv.reader(text, delimiter=delimiter), [])
 
 
 def _require_header(path: Path, table: RawTable) -> None:
-    header = _header(path, table.delimiter)
-    if header != list(table.columns):
+    found = header(path, table.delimiter)
+    if found != list(table.columns):
         raise SkewlessError(
-            f"{path} is no {table.name} file: {_difference(header, list(table.columns))}",
+            f"{path} is no {table.name} file: {_difference(found, list(table.columns))}",
             f"correct the file, or the columns of {table.name} in models/{table.project}/staging",
         )
 
 
 def _table_for(path: Path, tables: list[RawTable]) -> RawTable:
-    headers = {table.name: _header(path, table.delimiter) for table in tables}
+    headers = {table.name: header(path, table.delimiter) for table in tables}
     for table in tables:
         if headers[table.name] == list(table.columns):
             return table

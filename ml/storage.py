@@ -112,6 +112,17 @@ def write_atomic(target: Path, write: Callable[[Path], object], scratch: Path) -
         shutil.rmtree(temporary.parent, ignore_errors=True)
 
 
+def write_beside(target: Path, write: Callable[[Path], object]) -> None:
+    """As `write_file`, for a file that the user has named: the temporary one lies in its folder, which is on its file system."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(target, write, target.parent)
+
+
+def working_file(storage: Storage, key: str) -> Path:
+    """A local path below the root for `write_beside` to fill."""
+    return _local(storage, key)
+
+
 def remove(storage: Storage, key: str) -> None:
     path = _local(storage, key)
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

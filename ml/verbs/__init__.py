@@ -28,6 +28,7 @@ VERBS: dict[str, Callable[[Context], Outcome]] = {
     "rollback": version.rollback,
     "models": version.models,
     "serve": version.serve,
+    "predict": version.predict,
     "drift": watch.drift,
     "cost": watch.cost,
     "report": watch.report,

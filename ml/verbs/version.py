@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+from pathlib import Path
 
 from ml import storage
 from ml.console import table
@@ -55,6 +57,26 @@ def models(context: Context) -> Outcome:
     ]  # fmt: skip
     shown = table(["  version", "created", "snapshot", f"test {metric}", f"production {metric}"], rows)
     return Outcome(f"{len(found)} versions of {context.project}; * is champion", {"versions": found}, shown=(shown,) if found else ())
+
+
+def predict(context: Context) -> Outcome:
+    from ml import predict as room
+    from ml import registry
+
+    given = context.arguments
+    folder = registry.champion_folder(context.where, context.project)
+    out = Path(given.out) if given.out else None
+    began = time.monotonic()
+    books = room.predict(context.where, context.project, folder, Path(given.file), out, context.progress)
+    rate = f", {books.rows / max(time.monotonic() - began, 1e-3):,.0f} rows/s" if not books.unchanged else ""
+    refused = f", rejects in {books.rejects}" if books.rejects else ""
+    reasons = sorted(books.reasons.items(), key=lambda item: -item[1])
+    shown = (table(["rejected by", "times"], [[name, f"{count:,}"] for name, count in reasons]),) if reasons else ()
+    return Outcome(
+        f"{books.rows:,} rows = {books.answered:,} answered + {books.rejected:,} rejected, {books.out}{refused}{rate}",
+        {**vars(books)}, unchanged=books.unchanged, rows=books.rows, bytes=books.bytes, shown=shown,
+        code=1 if books.rows and not books.answered else 0,
+    )  # fmt: skip
 
 
 def serve(context: Context) -> Outcome:

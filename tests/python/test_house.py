@@ -33,6 +33,7 @@ ROOMS = {
     "network": ("dbt", "pandas"),
     "online": ("dbt", "pandas", "torch", "sqlglot"),
     "pipeline": ("dbt", "torch"),
+    "predict": ("dbt", "pandas", "evidently"),
     "purity": ("dbt", "pandas", "torch"),
     "registry": ("dbt", "pandas", "torch"),
     "rehearse": ("dbt", "pandas", "torch"),
