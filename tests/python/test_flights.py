@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -111,3 +113,17 @@ def test_quarantined_flights_keep_the_rules_that_they_broke(warehouse: duckdb.Du
 def test_the_storage_root_holds_nothing_half_made(flights: Checkout) -> None:
     scratch = Path(flights.root, "tmp")
     assert not list(scratch.iterdir())
+
+
+def test_the_notebook_runs_from_top_to_bottom(flights: Checkout) -> None:
+    cells = json.loads((CHECKOUT / "notebooks/flights.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) >= 8 and sum(cell["cell_type"] == "markdown" for cell in cells) >= 6
+    script = flights.folder / "notebook.py"
+    script.write_text("\n".join(code))
+    before = (flights.own / "run.json").read_text()
+    environment = flights.environment(MPLBACKEND="Agg", NOTEBOOK_EPOCHS="1")
+    done = subprocess.run([sys.executable, str(script)], cwd=flights.folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "of 200,780 train rows" in done.stdout and "tuning RMSE" in done.stdout
+    assert (flights.own / "run.json").read_text() == before
