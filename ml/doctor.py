@@ -32,13 +32,13 @@ def examine(where: Storage, checkout: Path, projects: list[str], deep: bool, pro
         ("programs", _programs),
         ("disk", lambda: _disk(where)),
         ("memory", lambda: _memory(where)),
+        ("leftovers", lambda: _leftovers(where, projects)),  # before the probes, whose writing removes some
         ("storage root", lambda: _writable(where, "storage root", "")),
         ("workspace", lambda: _writable(where, "workspace", where.own())),
         ("port", _port),
         ("telemetry", lambda: _telemetry(checkout)),
         ("target", _target),
         ("locks", lambda: _locks(where, projects)),
-        ("leftovers", lambda: _leftovers(where, projects)),
         ("ledger", lambda: _ledger(where)),
     ]
     for project in projects:
@@ -179,7 +179,7 @@ def _leftovers(where: Storage, projects: list[str]) -> Iterator[Check]:
     for project in projects:
         names = storage.names(where, where.own(project, "runs"))
         problems += [f"{name} of {project} is not finished" for name in names if name.endswith(".checkpoint")]
-    do = "the next verb removes the folders of killed processes, skewless train goes on from a checkpoint; delete others by hand"
+    do = "the next write removes folders of killed processes, skewless train goes on from a checkpoint; delete others by hand"
     yield judged("leftovers", problems, "none", do, "warn")
 
 
