@@ -4,25 +4,30 @@ Each column is scanned once, alone, into its distinct texts and their counts; ev
 DuckDB counts within MEMORY and spills to disk beyond it.
 """
 
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml import storage, suspicions
-from ml.errors import UsageError
+from ml.errors import SkewlessError, UsageError
 from ml.hashing import hash_file, hash_json
 from ml.ingest import RawTable
 from ml.moments import Format, formats
 from ml.storage import Storage
 
-MEMORY = "1GB"
+MEMORY, THREADS = "1GB", 4
 NULLS = ("", "na", "n/a", "n.a.", "#n/a", "nan", "null", "none", "nil", "-", "--", "?", "\\n")
 BOOLEANS = ("true", "false", "t", "f", "yes", "no", "y", "n")
 QUANTILES = (1, 25, 50, 75, 99)
+NAMED = ("min", *(f"p{level}" for level in QUANTILES), "max")
+BATCH_ROWS = 65_536
 ENOUGH = 0.99
 LONGEST = 200
 BLANK = r"[\s\x{00A0}]"
@@ -34,7 +39,7 @@ def sizes(where: Storage, tables: list[RawTable]) -> list[dict[str, Any]]:
     found = []
     for table in tables:
         files = _files(where, table)
-        rows = sum(pq.read_metadata(path).num_rows for path in files)
+        rows = _rows(files)
         found.append({"table": table.name, "rows": rows, "files": len(files), "columns": len(table.columns)})
     return found
 
@@ -46,7 +51,7 @@ def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[dict[s
         UsageError: where nothing has been ingested into the table.
     """
     files = _files(where, table)
-    if not sum(pq.read_metadata(path).num_rows for path in files):
+    if not _rows(files):
         hint = f"read files into it: skewless ingest {table.project} FILE"
         raise UsageError(f"the raw table {table.name} of {table.project} is empty", hint)
     here = Path(__file__)
@@ -58,12 +63,21 @@ def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[dict[s
     if known and known["id"] == identity:
         return known, key, True
     with tempfile.TemporaryDirectory(prefix="skewless-profile-") as spill:
-        opened = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill, "preserve_insertion_order": False})
+        opened = duckdb.connect(
+            config={"memory_limit": MEMORY, "temp_directory": spill, "preserve_insertion_order": False, "threads": THREADS}
+        )
+        columns = []
         with opened:
-            columns = []
             for done, name in enumerate(table.columns):
                 progress(f"profile of {table.name}", done, len(table.columns))
-                columns.append(_column(opened, [str(path) for path in files], name))
+                try:
+                    columns.append(_column(opened, [str(path) for path in files], name))
+                except duckdb.Error as error:
+                    said = str(error).splitlines()[0]
+                    raise SkewlessError(
+                        f"column {name} of {table.name} cannot be counted: {said}",
+                        f"skewless doctor --deep says whether a file is damaged; beyond {MEMORY} it writes to TMPDIR, which needs room",
+                    ) from error
     record = {"id": identity, "project": table.project, "table": table.name, "loads": loads, "rows": columns[0]["rows"], "columns": columns}
     storage.write_json(where, key, record)
     return record, key, False
@@ -72,6 +86,13 @@ def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[dict[s
 def _files(where: Storage, table: RawTable) -> list[Path]:
     names = [name for name in storage.names(where, table.key) if name.endswith(".parquet") and name != "_empty.parquet"]
     return [storage.fetch(where, f"{table.key}/{name}") for name in names]
+
+
+def _rows(files: list[Path]) -> int:
+    try:
+        return sum(pq.read_metadata(path).num_rows for path in files)
+    except pa.ArrowInvalid as error:
+        raise SkewlessError(f"a raw file cannot be read: {error}", "see which: skewless doctor") from error
 
 
 def _column(opened: duckdb.DuckDBPyConnection, files: list[str], name: str) -> dict[str, Any]:
@@ -102,7 +123,7 @@ def _column(opened: duckdb.DuckDBPyConnection, files: list[str], name: str) -> d
         wrong = f"select value from typed where not missing and not ({tests[kind][1]}) order by n desc, value limit 3"
         examples = [_short(value) for (value,) in opened.execute(wrong).fetchall()]
     unfit = int(others) - tests[kind][0] if kind in tests else 0
-    numeric = _numeric(opened, kind == "integer") if numbers and numbers >= 0.8 * others else None
+    numeric = _numeric(opened, kind == "integer", int(numbers)) if numbers and numbers >= 0.8 * others else None
     record = {
         "name": name,
         "rows": int(rows),
@@ -196,17 +217,25 @@ def _spellings(opened: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return [{"text": value, "rows": count} for value, count in found]
 
 
-def _numeric(opened: duckdb.DuckDBPyConnection, whole: bool) -> dict[str, float]:
-    """Smallest, largest and quantiles: the smallest number with at least that share of the rows at or below it."""
-    levels = ", ".join(f"min(number) filter (upto >= {level / 100} * total)" for level in QUANTILES)
-    found = _one(
-        opened,
-        f"""select min(number), {levels}, max(number) from (
-            select number, sum(n) over (order by number) as upto, sum(n) over () as total
-            from (select number, sum(n) as n from counted where number is not null and not missing group by number))""",
+def _numeric(opened: duckdb.DuckDBPyConnection, whole: bool, total: int) -> dict[str, float]:
+    """Smallest, largest and quantiles: the smallest number with at least that share of the rows at or below it.
+
+    Leaves table `numbers`, a row a distinct number. Summed up in batches, because a window would hold the whole of it.
+    """
+    opened.execute(
+        """create or replace temp table numbers as
+        select number, sum(n)::bigint as n from counted where number is not null and not missing group by number"""
     )
-    names = ["min", *(f"p{level}" for level in QUANTILES), "max"]
-    return {name: int(value) if whole and float(value).is_integer() else value for name, value in zip(names, found, strict=True)}
+    steps = [1, *(max(math.ceil(level * total / 100), 1) for level in QUANTILES), total]
+    found: dict[str, float] = {}
+    upto = 0
+    for batch in opened.execute("select number, n from numbers order by number").to_arrow_reader(BATCH_ROWS):
+        sums = upto + np.cumsum(batch.column(1).to_numpy())
+        for name, rows in zip(NAMED, steps, strict=True):
+            if upto < rows <= sums[-1]:
+                found[name] = batch.column(0)[int(np.searchsorted(sums, rows))].as_py()
+        upto = int(sums[-1])
+    return {name: int(value) if whole and value.is_integer() else value for name, value in found.items()}
 
 
 def _range(opened: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -220,13 +249,19 @@ def _top(opened: duckdb.DuckDBPyConnection, rows: int) -> list[dict[str, Any]]:
 
 
 def _capitals(opened: duckdb.DuckDBPyConnection) -> tuple[int, list[str]]:
-    """How many words are written in several capitalisations, and the spellings of the most frequent of them."""
-    found = opened.execute(
-        """with words as (select bare, sum(n) as n from counted where not missing group by bare)
-        select count(*) over (), list(bare order by n desc, bare)[:3] from words
-        group by lower(bare) having count(*) > 1 order by sum(n) desc limit 1"""
-    ).fetchone()
-    return (found[0], [_short(word) for word in found[1]]) if found else (0, [])
+    """How many words are written in several capitalisations, and the spellings of the most frequent of them.
+
+    By hashes, whose groups DuckDB can spill; lists and texts among the aggregates would have to stay in memory.
+    """
+    opened.execute(
+        """create or replace temp table several as select hash(lower(bare)) as word, sum(n) as n from counted
+        where not missing group by word having min(hash(bare)) <> max(hash(bare))"""
+    )
+    spelled = opened.execute(
+        """select bare from counted where not missing and hash(lower(bare)) = (select word from several order by n desc, word limit 1)
+        group by bare order by sum(n) desc, bare limit 3"""
+    ).fetchall()
+    return _one(opened, "select count(*) from several")[0], [_short(word) for (word,) in spelled]
 
 
 def _days(opened: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
@@ -239,15 +274,12 @@ def _days(opened: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
 def _sentinels(opened: duckdb.DuckDBPyConnection) -> list[tuple[float, int, int, int]]:
     """Numbers that often stand for a missing one: number, rows, the most rows of two neighbours on each side, distinct numbers."""
     stand_ins = ", ".join(str(number) for number in suspicions.STAND_INS)
-    return opened.execute(
-        f"""with numbers as (select number, sum(n)::bigint as n from counted where number is not null and not missing group by number),
-        beside as (
-            select *, count(*) over () as distinct_count, coalesce(greatest(
-                lag(n, 1) over w, lag(n, 2) over w, lead(n, 1) over w, lead(n, 2) over w), 0) as near
-            from numbers window w as (order by number)
-        )
-        select number, n, near, distinct_count from beside where number in ({stand_ins}) order by n desc"""
-    ).fetchall()
+    present = opened.execute(f"select number, n from numbers where number in ({stand_ins}) order by n desc, number").fetchall()
+    (distinct,) = _one(opened, "select count(*) from numbers")
+    beside = """select coalesce(max(n), 0) from ((from numbers where number < $1 order by number desc limit 2)
+        union all (from numbers where number > $1 order by number limit 2))"""
+    near = [opened.execute(beside, [number]).fetchone() for number, _ in present]
+    return [(number, rows, most[0], distinct) for (number, rows), most in zip(present, near, strict=True) if most]
 
 
 def _example(opened: duckdb.DuckDBPyConnection, condition: str) -> str | None:
