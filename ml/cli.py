@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(
             name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: {example}", formatter_class=plain
         )
-        verb.add_argument("project", nargs="?", help="a folder of models/")
+        verb.add_argument("project", nargs="?", help="a folder of models/" + ("; all of them if left out" if name == "doctor" else ""))
         if name == "ingest":
             verb.add_argument("source", nargs="*", help="files or folders: csv, csv.gz, csv.zip; the declared ones if left out")
         if name == "profile":

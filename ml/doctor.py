@@ -52,8 +52,9 @@ def examine(where: Storage, checkout: Path, projects: list[str], deep: bool, pro
             found.append(Check(name, "fail", str(error), error.hint))
         except ImportError as error:
             found.append(Check(name, "fail", f"cannot be looked at: {error}", "install the project again: make setup"))
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            found.append(Check(name, "fail", f"cannot be looked at: {error}", "see the name above; mend or delete it"))
+        except Exception as error:  # whatever is broken must not keep the other checks from being made
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            found.append(Check(name, "fail", f"cannot be looked at: {said}", "mend or delete what is named"))
     return found
 
 

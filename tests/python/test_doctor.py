@@ -137,6 +137,16 @@ def test_other_columns_than_are_declared_are_told(well: Checkout) -> None:
     assert found["status"] == "warn" and "of depots has other columns" in found["says"]
 
 
+def test_a_file_that_nobody_can_parse_fails_its_own_check_and_no_other(tmp_path: Path) -> None:
+    broken = make_toy(tmp_path / "toy")
+    (sources,) = (broken.folder / "models/toy/staging").glob("*sources.yml")
+    sources.write_text("sources: [")
+    checks = examined(broken, code=1)
+    assert [name for name, check in checks.items() if check["status"] == "fail"] == ["toy: raw"]
+    assert sources.name in checks["toy: raw"]["says"]
+    assert sources.name in broken.skewless("profile", "toy", code=1)
+
+
 def test_who_holds_the_lock_is_told_without_waiting_for_it(well: Checkout) -> None:
     with open(well.root / "workspaces/default/build.lock", "w") as lock:
         lock.write("`skewless build toy`, process 1 on a machine")
