@@ -25,6 +25,7 @@ Settings: SKEWLESS_ROOT (storage root, .skewless), SKEWLESS_WORKSPACE (default),
 HELP = {
     "run": ("all steps, from files to a served prediction; what has not changed is not redone", "skewless run flights"),
     "ingest": ("files to raw Parquet: every column stays text, rejects are kept", "skewless ingest flights more.csv.gz"),
+    "profile": ("the shape of a raw table: types, nulls, ranges, what looks wrong", "skewless profile flights weather"),
     "build": ("dbt build of the project, unless nothing has changed", "skewless build flights"),
     "check": ("read the contract and refuse feature SQL that could not run online", "skewless check flights --json"),
     "snapshot": ("freeze a green build: feature shards, lookups, contract, request rows", "skewless snapshot flights"),
@@ -39,6 +40,7 @@ HELP = {
     "drift": ("compare the prediction log with the reference sample", "skewless drift flights"),
     "report": ("write one page about the project: data, model, drift, cost", "skewless report flights"),
     "cost": ("what each step used, summed from the ledger", "skewless cost flights"),
+    "doctor": ("check the machine, the installation and what is stored; says what to do", "skewless doctor --deep"),
 }
 
 
@@ -58,9 +60,13 @@ def parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(
             name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: {example}", formatter_class=plain
         )
-        verb.add_argument("project", nargs="?", help="a folder of models/")
+        verb.add_argument("project", nargs="?", help="a folder of models/" + ("; all of them if left out" if name == "doctor" else ""))
         if name == "ingest":
             verb.add_argument("source", nargs="*", help="files or folders: csv, csv.gz, csv.zip; the declared ones if left out")
+        if name == "profile":
+            verb.add_argument("table", nargs="?", help="a raw table; they are listed if left out")
+        if name == "doctor":
+            verb.add_argument("--deep", action="store_true", help="also read every raw file and hash every snapshot, run and bundle")
         if name in ("run", "train"):
             verb.add_argument("--epochs", type=int, help="at most this many passes over the train split")
             verb.add_argument("--seed", type=int, help="of weights and shuffles; a constant, not a thing to tune")
@@ -116,11 +122,12 @@ def _main(given: argparse.Namespace) -> int:
 
     checkout = _checkout()
     where = open_storage(given.root or str(checkout / ".skewless"), given.workspace)
-    project = _project(given.project, project_names(checkout))
+    known = project_names(checkout)
+    project = "" if given.verb == "doctor" and given.project is None else _project(given.project, known)
     bar = Bar()
     context = Context(where, checkout, project, bar, given)
     try:
-        if given.verb in ("models", "cost") or (given.verb == "serve" and not given.check):
+        if given.verb in ("models", "cost", "doctor") or (given.verb == "serve" and not given.check):
             outcome = VERBS[given.verb](context)
         else:
             with ledger.step(where, given.verb, project) as entry:

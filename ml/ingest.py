@@ -74,7 +74,12 @@ def raw_tables(checkout: Path, project: str) -> list[RawTable]:
     """The raw tables that a project declares as dbt sources."""
     tables = []
     for path in sorted((checkout / "models" / project).rglob("*.yml")):
-        for source in (yaml.safe_load(path.read_text()) or {}).get("sources", []):
+        try:
+            sources = (yaml.safe_load(path.read_text()) or {}).get("sources", [])
+        except yaml.YAMLError as error:
+            said = " ".join(str(error).split())
+            raise SkewlessError(f"{path.relative_to(checkout)} is no YAML: {said}", "correct the line that it names") from error
+        for source in sources:
             about = source.get("config", {}).get("meta", {})
             if about.get("predictions"):
                 continue  # what `skewless predict` writes, to be read back

@@ -6,6 +6,7 @@ download at just these points.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -176,6 +177,53 @@ def lock(storage: Storage, key: str, purpose: str, waiting: Callable[[str], None
         yield
 
 
+def holder(storage: Storage, key: str) -> str | None:
+    """Who holds a lock, as it wrote of itself; None where nobody does."""
+    try:
+        with open(_local(storage, key)) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip() or "another process"
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def probe(storage: Storage, key: str) -> None:
+    """Write a small file below a key and take it away again; where nothing is there yet, only ask whether one may.
+
+    Raises:
+        OSError: where nothing can be written.
+    """
+    folder = _local(storage, key)
+    if folder.exists():
+        write_json(storage, f"{key}/.probe".lstrip("/"), {})
+        remove(storage, f"{key}/.probe".lstrip("/"))
+    elif not _nearest(folder).is_dir() or not os.access(_nearest(folder), os.W_OK | os.X_OK):
+        raise NotADirectoryError(errno.EACCES, "no folder can be made here", str(_nearest(folder)))
+
+
+def free_bytes(storage: Storage) -> int:
+    """What the file system of the root has left."""
+    return shutil.disk_usage(_nearest(_local(storage, ""))).free
+
+
+def leftovers(storage: Storage) -> list[tuple[str, str]]:
+    """Temporary folders in the root and what became of their process: `alive`, `dead`, or `elsewhere` on another machine."""
+    found = []
+    for name in names(storage, "tmp"):
+        host, _, process = name.rpartition("-")[0].rpartition("-")
+        known = host == socket.gethostname() and process.isdigit() and Path("/proc").exists()
+        found.append((name, "elsewhere" if not known else "alive" if Path("/proc", process).exists() else "dead"))
+    return found
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the first above it that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
 def _local(storage: Storage, key: str) -> Path:
     return Path(storage.root, key)
 
@@ -188,8 +236,7 @@ def _scratch(storage: Storage) -> Path:
     """The folder of temporary names, on the root's own file system; what killed processes left there is removed."""
     scratch = Path(storage.root, "tmp")
     scratch.mkdir(parents=True, exist_ok=True)
-    for left in scratch.iterdir():
-        host, _, rest = left.name.rpartition("-")[0].rpartition("-")
-        if host == socket.gethostname() and rest.isdigit() and not Path("/proc", rest).exists() and Path("/proc").exists():
-            shutil.rmtree(left, ignore_errors=True)
+    for name, owner in leftovers(storage):
+        if owner == "dead":
+            shutil.rmtree(scratch / name, ignore_errors=True)
     return scratch

@@ -18,6 +18,7 @@ def run(context: Context) -> Outcome:
 VERBS: dict[str, Callable[[Context], Outcome]] = {
     "run": run,
     "ingest": data.ingest,
+    "profile": data.profile,
     "build": data.build,
     "check": data.check,
     "snapshot": data.snapshot,
@@ -32,4 +33,5 @@ VERBS: dict[str, Callable[[Context], Outcome]] = {
     "drift": watch.drift,
     "cost": watch.cost,
     "report": watch.report,
+    "doctor": watch.doctor,
 }

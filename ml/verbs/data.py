@@ -1,7 +1,12 @@
 """The verbs from files to a snapshot."""
 
+import difflib
+import textwrap
 from pathlib import Path
+from typing import Any
 
+from ml.console import table
+from ml.errors import UsageError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
 
 
@@ -19,6 +24,69 @@ def ingest(context: Context) -> Outcome:
         {"loads": [load.__dict__ for load in loads], "rows": rows, "rejects": rejects, "path": place},
         unchanged=all(load.unchanged for load in loads), rows=rows, bytes=sum(load.bytes for load in loads),
     )  # fmt: skip
+
+
+def profile(context: Context) -> Outcome:
+    from ml import ingest as raw
+    from ml import profile as room
+
+    tables = {table.name: table for table in raw.raw_tables(context.checkout, context.project)}
+    name = context.arguments.table
+    if name is None:
+        found = room.sizes(context.where, list(tables.values()))
+        rows = [[entry["table"], f"{entry['rows']:,}", str(entry["columns"]), str(entry["files"])] for entry in found]
+        asked = f"; ask for one: skewless profile {context.project} {found[0]['table']}" if found else ""
+        return Outcome(
+            f"{len(found)} raw tables of {context.project}{asked}",
+            {"tables": found}, unchanged=True, shown=(table(["raw table", "rows", "columns", "files"], rows),) if found else (),
+        )  # fmt: skip
+    if name not in tables:
+        near = difflib.get_close_matches(name, list(tables), 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(tables) or 'none'}"
+        raise UsageError(f"{context.project} declares no raw table {name}", hint)
+    record, key, unchanged = room.profile(context.where, tables[name], context.progress)
+    place, columns = lies(context, key), record["columns"]
+    count = sum(len(column["suspicions"]) for column in columns)
+    return Outcome(
+        f"{record['rows']:,} rows, {len(columns)} columns, {count} suspicion{'' if count == 1 else 's'}, {place}",
+        {**record, "path": place}, unchanged, rows=record["rows"], shown=(profile_lines(record),),
+    )  # fmt: skip
+
+
+def profile_lines(record: dict[str, Any], width: int = 80) -> str:
+    """A line a column, then the suspicions, within `width` characters."""
+    columns = record["columns"]
+    cells = [("column", "type", "nulls", "distinct", "min … median … max, or the most frequent")]
+    for column in columns:
+        share = column["nulls"] / column["rows"]
+        nulls = "" if not column["nulls"] else "<0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+        cells.append((column["name"], column["type"], nulls, f"{column['distinct']:,}", _values(column)))
+    longest = min(max(len(row[0]) for row in cells), 27)
+    kinds, counts = (max(len(row[place]) for row in cells) for place in (1, 3))
+    lines = []
+    for name, kind, nulls, distinct, values in cells:
+        start = f"{_cut(name, longest):<{longest}}  {kind:<{kinds}}  {nulls:>7}  {distinct:>{counts}}  "
+        lines.append((start + _cut(values, max(width - len(start), 8))).rstrip())
+    lines.append("")
+    for column in columns:
+        for found in column["suspicions"]:
+            lines += textwrap.wrap(f"{column['name']}: {found['says']}", width, subsequent_indent="  ", break_on_hyphens=False)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _values(column: dict[str, Any]) -> str:
+    numbers, moments = column["numbers"], column["moments"]
+    if column["type"] in ("integer", "double") and numbers:
+        return " … ".join(f"{numbers[name]:.7g}" for name in ("min", "p50", "max"))
+    if moments:
+        return f"{moments['min'].removesuffix(' 00:00:00')} … {moments['max'].removesuffix(' 00:00:00')}"
+    named = [(entry["value"] or repr(entry["value"]), entry["share"]) for entry in column["top"]]
+    return ", ".join(f"{value} {share:.0%}" if share >= 0.005 else value for value, share in named)
+
+
+def _cut(text: str, width: int) -> str:
+    plain = "".join(character if character.isprintable() else "·" for character in text)
+    return plain if len(plain) <= width else plain[: width - 1] + "…"
 
 
 def build(context: Context) -> Outcome:

@@ -1,8 +1,11 @@
 """The verbs that look at what has run."""
 
+import textwrap
+from typing import Any
+
 from ml.console import size, table
 from ml.errors import GateError
-from ml.verbs.outcome import Context, Outcome, lies
+from ml.verbs.outcome import Context, Outcome, lies, project_names
 
 
 def drift(context: Context) -> Outcome:
@@ -66,3 +69,33 @@ def cost(context: Context) -> Outcome:
         {"steps": totals, "cost_usd": spent},
         shown=(shown,) if rows else (),
     )
+
+
+def doctor(context: Context) -> Outcome:
+    from ml import doctor as room
+
+    projects = [context.project] if context.project else project_names(context.checkout)
+    checks = room.examine(context.where, context.checkout, projects, context.arguments.deep, context.progress)
+    counts = {status: sum(check.status == status for check in checks) for status in ("ok", "warn", "fail")}
+    note = "" if context.arguments.deep else "; --deep also reads and hashes what is stored"
+    return Outcome(
+        f"{counts['ok']} checks ok, {counts['warn']} warn, {counts['fail']} fail{note}",
+        {"checks": [check.__dict__ for check in checks], "deep": context.arguments.deep, **counts},
+        code=1 if counts["fail"] else 0,
+        shown=(doctor_lines(checks),),
+    )
+
+
+def doctor_lines(checks: list[Any], width: int = 80) -> str:
+    """A check a line, and what to do below those that want it."""
+    longest, lines = max(len(check.name) for check in checks), []
+    for check in checks:
+        start = f"{check.status:<5} {check.name:<{longest}}  "
+        told = [check.says, *([f"do: {check.do}"] if check.do else [])]
+        for place, text in enumerate(told):
+            first = start if place == 0 else " " * len(start)
+            lines += textwrap.wrap(
+                text, width, initial_indent=first, subsequent_indent=" " * len(start),
+                break_long_words=False, break_on_hyphens=False,
+            )  # fmt: skip
+    return "\n".join(lines) + "\n"
