@@ -48,6 +48,8 @@ checked as (
         coalesce(arr_delay_minutes - departure_delay_minutes between -180 and 720, true) as ok_time_lost,
         coalesce(distance_miles between 1e0 and 6e3, true) as ok_distance,
         coalesce(distance_miles <= 12e0 * cast(air_time_minutes as double), true) as ok_speed,
+        -- The weather file has one hour of 1,048 miles an hour.
+        coalesce(wind_speed_kmh between 0e0 and 2e2, true) as ok_wind_speed,
         coalesce(visibility_km between 0e0 and 17e0, true) as ok_visibility_in_km,
         coalesce(pressure_hpa between 870e0 and 1085e0, true) as ok_pressure_in_hpa,
         coalesce(temperature_c between -60e0 and 60e0, true) as ok_temperature_in_celsius,
