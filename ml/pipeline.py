@@ -18,7 +18,7 @@ from ml.verbs.outcome import Context, Outcome
 
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("ingest", []), ("build", []), ("check", []), ("snapshot", []), ("train", []), ("evaluate", []),
-    ("package", []), ("promote", []), ("serve", ["--check"]), ("drift", []),
+    ("package", []), ("promote", []), ("serve", ["--check"]), ("drift", []), ("report", []),
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def run(context: Context) -> Outcome:
             note = "  (unchanged)" if result["unchanged"] else ""
             show(f"{mark} {label:<14}{time.monotonic() - started:6.1f} s  {result['summary']}{note}")
     seconds = time.monotonic() - began
-    redone = [verb for verb, result in done.items() if not result["unchanged"] and verb not in ("check", "drift")]
+    redone = [verb for verb, result in done.items() if not result["unchanged"] and verb not in ("check", "drift", "report")]
     shown = () if quiet else _summary(context, done, redone)
     said = f"run {run_id} of {context.project} in {seconds:.0f} s; " + (
         f"redone: {', '.join(redone)}" if redone else "nothing had changed, nothing was redone"
@@ -100,6 +100,7 @@ def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str
         "next:",
         f"  {_called(context)} serve {context.project} --port 3000",
         f"  curl -s localhost:3000/predict -H 'Content-Type: application/json' -d '{example}'",
+        f"  open {done['report']['path']} in a browser" if "path" in done.get("report", {}) else "",
         f"  {_called(context)} models {context.project}",
         f"  {_called(context)} cost {context.project}",
         "",

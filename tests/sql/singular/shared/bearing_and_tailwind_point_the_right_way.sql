@@ -1,6 +1,6 @@
 -- Courses between points whose direction anybody can check on a globe, and a wind of 10 from each side.
 with cases as (
-    select * from (
+    select globe.latitude_1, globe.longitude_1, globe.latitude_2, globe.longitude_2, globe.expected_degrees from (
         values
         (0e0, 0e0, 1e0, 0e0, 0e0), (0e0, 0e0, 0e0, 1e0, 90e0), (1e0, 0e0, 0e0, 0e0, 180e0), (0e0, 1e0, 0e0, 0e0, -90e0),
         (40e0, 10e0, 40e0, -170e0, 0e0)  -- the shortest way to the far side of the world leads over the pole

@@ -1,6 +1,6 @@
 -- Both sides of each change of clocks: 2013 begins on 10 March and ends on 3 November, 2015 on 8 March and 1 November.
 with cases as (
-    select * from (
+    select law.moment_text, law.expected from (
         values
         ('2013-01-15 12:00', false), ('2013-03-09 23:59', false), ('2013-03-10 01:59', false), ('2013-03-10 02:00', true),
         ('2013-03-17 00:30', true), ('2013-04-01 00:00', true), ('2013-07-04 12:00', true), ('2013-10-31 23:59', true),
