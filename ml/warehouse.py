@@ -1,6 +1,7 @@
 """The only room that knows the engines: run dbt, make the manifest that the contract reads, read relations as Arrow."""
 
 import contextlib
+import errno
 import importlib.metadata
 import json
 import os
@@ -195,8 +196,12 @@ def _dbt(where: Storage, checkout: Path, arguments: list[str], target: str, prog
             if event["info"]["level"] == "error":
                 messages.append(event["info"]["msg"].strip())
     if process.returncode:
+        # Where it could not write its own log, dbt prints the logging module's traceback.
+        said = _failures(where, target) or " ".join(messages[:5]).split("--- Logging error")[0].split("Traceback")[0].strip()
+        if "No space left on device" in " ".join([said, *messages]):
+            raise OSError(errno.ENOSPC, "No space left on device", where.uri(where.own(target)))
         raise SkewlessError(
-            f"dbt {arguments[0]} failed: {_failures(where, target) or ' '.join(messages[:5])}",
+            f"dbt {arguments[0]} failed: {said}",
             f"the log is {where.uri(where.own('logs', 'dbt.log'))}",
         )
 
