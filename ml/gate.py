@@ -45,15 +45,12 @@ def compare(where: Storage, project: str, challenger: Path, champion: Path, prog
     frozen = storage.fetch(where, where.own(project, "snapshots", snapshots[0]))
     if not (frozen / "snapshot.json").exists():
         raise _cannot(challenger, champion, f"snapshot {snapshots[0]} is gone")
-    left_out, parts = 0, []
-    for part, refused in (
-        shard_rows(ours, theirs, frozen, progress) if len(set(snapshots)) == 1 else request_rows(ours, theirs, frozen, progress)
-    ):
-        parts.append(part)
-        left_out += refused
-    truth, own, other, names = (np.concatenate(column) for column in zip(*parts, strict=True))
-    if not len(truth):
-        raise _cannot(challenger, champion, f"all {left_out:,} test rows are refused by one of the two")
+    rows = shard_rows if snapshots[0] == snapshots[1] else request_rows
+    asked = list(rows(ours, theirs, frozen, progress))
+    left_out = sum(refused for _, refused in asked)
+    if not any(len(part[0]) for part, _ in asked):
+        raise _cannot(challenger, champion, f"no test row is left; one of the two refuses {left_out:,}")
+    truth, own, other, names = (np.concatenate(column) for column in zip(*(part for part, _ in asked), strict=True))
     groups, index = np.unique(names, return_inverse=True)
     both = Answers(truth, own, index, len(groups)), Answers(truth, other, index, len(groups))
     errors = [float(summary(loss(answers, contract.task).mean(), contract.task)) for answers in both]
@@ -66,7 +63,7 @@ def compare(where: Storage, project: str, challenger: Path, champion: Path, prog
         "champion_error": errors[1],
         "difference": difference(*both, contract.task),
         "snapshot": snapshots[0],
-        "asked": "all rows of the test split" if len(set(snapshots)) == 1 else "the frozen request rows of the test split",
+        "asked": "all rows of the test split" if rows is shard_rows else "the frozen request rows of the test split",
         "rows": len(truth),
         "left_out": left_out,
         "groups": len(groups),

@@ -210,8 +210,6 @@ def test_ten_swaps_leave_no_bundle_connection_or_thread_behind(where: Storage, v
 
 
 def test_a_request_in_flight_ends_on_the_bundle_with_which_it_began(where: Storage, versions: Versions, champion: Champion) -> None:
-    from ml import online
-
     assert champion.served
     bundle = champion.served.bundle
     crown(where, versions.wider)
