@@ -38,10 +38,11 @@ def loaded(lived: Checkout) -> tuple[Bundle, Path]:
     return opened, lived.own / "snapshots" / about["snapshot"]
 
 
-@given(st.floats(0.1, 100), st.floats(-50, 50), st.floats(0, 50), st.floats(0, 50))
-def test_a_challenger_is_refused_beyond_doubt_or_past_a_share_of_the_error(error: float, point: float, left: float, right: float) -> None:
-    found = gate.verdict({**BASE, "champion_error": error, "difference": {"point": point, "interval": [point - left, point + right]}})
-    assert found["ok"] == (point - left <= 0 and point / error <= gate.MOST_WORSE)
+@given(st.floats(0.1, 100), st.floats(-0.05, 0.05), st.floats(0, 0.05), st.floats(0, 1))
+def test_a_challenger_is_refused_beyond_doubt_or_past_a_share_of_the_error(error: float, share: float, left: float, right: float) -> None:
+    point, low, high = share * error, (share - left) * error, (share + right) * error
+    found = gate.verdict({**BASE, "champion_error": error, "difference": {"point": point, "interval": [low, high]}})
+    assert found["ok"] == (low <= 0 and point / error <= gate.MOST_WORSE)
     assert bool(found["why"]) != found["ok"]
 
 
