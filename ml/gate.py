@@ -29,15 +29,23 @@ def compare(where: Storage, project: str, challenger: Path, champion: Path, prog
     Splits are hashes, so no version was trained on them. Bundles of one snapshot answer all its test rows; otherwise each answers
     the frozen request rows of test from its own SQL and lookups, and rows that one of the two refuses are left out for both.
 
+    A champion that this code cannot load protects nothing: it is replaced, and the record says why.
+
     Raises:
-        GateError: when nothing can be compared: another target, a snapshot or a champion that is damaged or gone.
+        GateError: when nothing can be compared: another target, a snapshot that is gone, no row that both answer.
     """
     code = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in CODE)).hexdigest()[:12]
     key = key_of(where, project, challenger.name, champion.name)
     known = storage.read_json(where, key)
     if known and known["code"] == code:
         return known
-    ours, theirs = bundle.load(challenger), _champion(champion)
+    ours = bundle.load(challenger)
+    try:
+        theirs = bundle.load(champion)
+    except (SkewlessError, RuntimeError, TypeError, ValueError, KeyError, OSError) as error:
+        # Damaged, or of another network than that of this code: no service could start with it either.
+        says = f"the champion {champion.name} cannot be loaded by this code, so nothing was compared: {str(error).splitlines()[0]}"
+        return {"challenger": ours.id, "champion": champion.name, "ok": True, "says": says, "short": "champion not loadable", "why": ""}
     contract = ours.contract
     if (contract.task, contract.only("target")) != (theirs.contract.task, theirs.contract.only("target")):
         raise _cannot(challenger, champion, f"one answers {contract.only('target')} and the other {theirs.contract.only('target')}")
@@ -93,16 +101,9 @@ def key_of(where: Storage, project: str, challenger: str, champion: str) -> str:
     return where.own(project, "comparisons", f"{challenger}-{champion}.json")
 
 
-def _champion(folder: Path) -> Bundle:
-    try:
-        return bundle.load(folder)
-    except SkewlessError as error:
-        raise GateError(f"the champion cannot be compared with: {error}", "promote with --force, and the record says so") from error
-
-
 def _cannot(challenger: Path, champion: Path, why: str) -> GateError:
     return GateError(
-        f"{challenger.name} cannot be compared with the champion {champion.name}: {why}", "promote with --force, if you know why"
+        f"{challenger.name} cannot be compared with the champion {champion.name}: {why}", "promote with --force, and the record says so"
     )
 
 
