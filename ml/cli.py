@@ -19,7 +19,7 @@ online and offline, are the SQL that analysts edit.
   skewless VERB --help          what a verb does, with an example"""
 
 ENDING = """PROJECT is a folder of models/; the only one, or SKEWLESS_PROJECT, if left out.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate said no (a red build, a receipt, drift).
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate said no (a red build, a receipt, a worse challenger, drift).
 Settings: SKEWLESS_ROOT (storage root, .skewless), SKEWLESS_WORKSPACE (default), SKEWLESS_PROJECT."""
 
 HELP = {
@@ -32,7 +32,10 @@ HELP = {
     "train": ("train the network on the current snapshot; continues a run that was killed", "skewless train flights --epochs 5"),
     "evaluate": ("metrics on test and production beside the baselines", "skewless evaluate flights --json"),
     "package": ("write the bundle, with the receipt that online features equal the warehouse's", "skewless package flights"),
-    "promote": ("make a version the champion, the one that serves", "skewless promote flights --version 5eb5d0b00f02"),
+    "promote": (
+        "make a version the champion, the one that serves, unless it is worse on test",
+        "skewless promote flights --version 5eb5d0b00f02",
+    ),
     "rollback": ("put the champion before this one back", "skewless rollback flights"),
     "models": ("list the versions of a project", "skewless models flights"),
     "serve": ("answer HTTP requests with the champion", "skewless serve flights --port 3000"),
@@ -77,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--ablate", action="store_true", help="also what each feature is worth, by shuffling it on validation")
         if name == "promote":
             verb.add_argument("--version", help="which; the one packaged last if left out")
+            verb.add_argument("--force", action="store_true", help="even if it is worse than the champion; the record says so")
         if name == "predict":
             verb.add_argument("file", help="csv, csv.gz, csv.zip or parquet, with the inputs as columns; others are carried along")
             verb.add_argument("-o", "--out", help="a .parquet or .csv file; among the workspace's predictions, for dbt, if left out")

@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from ml import warehouse
+from ml import registry, warehouse
 from ml.console import show
 from ml.errors import GateError
 from ml.verbs.network import score_table
@@ -31,7 +31,10 @@ class StepFailed(Exception):
 
 
 def run(context: Context) -> Outcome:
-    """The whole way from files to a served prediction. A drift verdict is reported and fails nothing."""
+    """The whole way from files to a served prediction. A drift verdict is reported and fails nothing.
+
+    Where the gate refuses the challenger, the champion stays and is what the last steps ask; the run then ends with the gate's exit code.
+    """
     quiet, began = context.arguments.json, time.monotonic()
     run_id = uuid.uuid4().hex[:8]
     done: dict[str, dict[str, Any]] = {}
@@ -41,9 +44,9 @@ def run(context: Context) -> Outcome:
         result = _step(context, verb, options, run_id)
         done[verb] = result
         if not quiet:
-            mark = "=" if result["unchanged"] else "+"
+            mark = "-" if result.get("refused") else "=" if result["unchanged"] else "+"
             label = "serve --check" if verb == "serve" else verb
-            note = "  (unchanged)" if result["unchanged"] else ""
+            note = "  (unchanged)" if result["unchanged"] and not result.get("refused") else ""
             show(f"{mark} {label:<14}{time.monotonic() - started:6.1f} s  {result['summary']}{note}")
     seconds = time.monotonic() - began
     redone = [verb for verb, result in done.items() if not result["unchanged"] and verb not in ("check", "drift", "report")]
@@ -51,7 +54,10 @@ def run(context: Context) -> Outcome:
     said = f"run {run_id} of {context.project} in {seconds:.0f} s; " + (
         f"redone: {', '.join(redone)}" if redone else "nothing had changed, nothing was redone"
     )
-    return Outcome(said, {"run": run_id, "seconds": round(seconds, 1), "steps": done}, unchanged=not redone, shown=shown)
+    refused = bool(done["promote"].get("refused"))
+    said += f"; {done['promote']['summary']}" if refused else ""
+    code = GateError.exit_code if refused else 0
+    return Outcome(said, {"run": run_id, "seconds": round(seconds, 1), "steps": done}, unchanged=not redone, code=code, shown=shown)
 
 
 def _step(context: Context, verb: str, options: list[str], run_id: str) -> dict[str, Any]:
@@ -59,6 +65,9 @@ def _step(context: Context, verb: str, options: list[str], run_id: str) -> dict[
     environment = {**warehouse.environment(context.where), "SKEWLESS_RUN_ID": run_id}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(context.checkout), os.environ.get("PYTHONPATH", "")]))
     finished = subprocess.run(command, cwd=context.checkout, env=environment, stdout=subprocess.PIPE, text=True)
+    stays = registry.champion(context.where, context.project) if verb == "promote" else None
+    if finished.returncode == GateError.exit_code and stays:
+        return {"summary": f"refused, {context.project}:{stays['version']} stays champion", "unchanged": True, "refused": True, **stays}
     if finished.returncode not in (0, *((GateError.exit_code,) if verb == "drift" else ())):
         raise StepFailed(finished.returncode)
     return json.loads(finished.stdout) if finished.stdout.strip() else {"summary": "too little was logged to judge", "unchanged": True}
@@ -92,6 +101,8 @@ def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str
     lines.append(
         f"requests  p50 {asked['p50_ms']} ms, p99 {asked['p99_ms']} ms; an empty endpoint of the same server {asked['empty_p50_ms']} ms"
     )
+    if done["promote"].get("refused"):
+        lines.append(f"champion  {done['promote']['version']} stays, and is what was asked; the numbers above are those of the challenger")
     if "drift" in done:
         lines.append(f"drift     {done['drift']['summary']}")
     example = json.dumps(done["check"].get("example", {}))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,15 +13,22 @@ from ml import bundle, storage
 from ml.errors import GateError
 from ml.storage import Storage
 
+Judge = Callable[[Path, Path], dict[str, Any]]
+
 
 @dataclass(frozen=True)
 class Promotion:
-    """What promote or rollback did. `withheld`: a version that was rolled back, and that only its name promotes again."""
+    """What promote or rollback did. `withheld`: a version that was rolled back, and that only its name promotes again.
+
+    `comparison`: what the gate found between the two, `forced`: promoted although it said no.
+    """
 
     version: str
     previous: str | None
     unchanged: bool
     withheld: str | None = None
+    forced: bool = False
+    comparison: dict[str, Any] | None = None
 
 
 def add(where: Storage, project: str, folder: Path) -> str:
@@ -45,6 +53,7 @@ def versions(where: Storage, project: str) -> list[dict[str, Any]]:
             "created_at": model.info.creation_time.isoformat(timespec="seconds"),
             "snapshot": model.info.labels.get("snapshot"),
             "champion": current is not None and current["version"] == model.tag.version,
+            "came": (current or {}).get("came", {}).get(model.tag.version),
             "test": {name: value for name, value in (metrics.get("test") or {}).items() if isinstance(value, float)},
             "production": {name: value for name, value in (metrics.get("production") or {}).items() if isinstance(value, float)},
         })  # fmt: skip
@@ -52,8 +61,13 @@ def versions(where: Storage, project: str) -> list[dict[str, Any]]:
 
 
 def champion(where: Storage, project: str) -> dict[str, Any] | None:
-    """The champion's record: version, since when, and the versions before it."""
+    """The champion's record: version, since when, the versions before it, and how each came to be champion."""
     return storage.read_json(where, where.own(project, "champion"))
+
+
+def champion_stamp(where: Storage, project: str) -> tuple[int, ...] | None:
+    """A mark that is another one whenever the champion's record has been written; None where there is none. Costs a stat."""
+    return storage.stamp(where, where.own(project, "champion"))
 
 
 def champion_folder(where: Storage, project: str) -> Path:
@@ -71,10 +85,14 @@ def champion_folder(where: Storage, project: str) -> Path:
     return _folder(where, project, record["version"])
 
 
-def promote(where: Storage, project: str, version: str | None = None) -> Promotion:
+def promote(where: Storage, project: str, version: str | None = None, judge: Judge | None = None, force: bool = False) -> Promotion:
     """Make a version the champion, once its files and its receipt have been verified: the one packaged last, if none is named.
 
+    `judge` is given the folders of challenger and champion, and compares them. The first champion has nobody to be compared with.
     A version that was rolled back stays so until it is named.
+
+    Raises:
+        GateError: when the comparison says no, or none is possible, and nothing is forced.
     """
     packaged = storage.read_json(where, where.own(project, "bundle.json"))
     if version is None and packaged is None:
@@ -87,25 +105,59 @@ def promote(where: Storage, project: str, version: str | None = None) -> Promoti
         return Promotion(previous, None, unchanged=True, withheld=chosen)
     if chosen == previous:
         return Promotion(chosen, None, unchanged=True)
-    _crown(where, project, chosen, [*record["history"], previous] if previous else [], [name for name in withdrawn if name != chosen])
-    return Promotion(chosen, previous, unchanged=False)
+    comparison = _judged(where, project, chosen, previous, judge, force) if previous and judge else None
+    forced = comparison is not None and not comparison["ok"]
+    if previous != (champion(where, project) or {"version": None})["version"]:
+        raise GateError(f"another champion of {project} came in between", f"again: skewless promote {project}")
+    came = f"{'forced' if forced else 'promoted'}, {comparison['short']}" if comparison else "promoted" if previous else "the first"
+    after = {
+        "history": [*record["history"], previous] if previous else [],
+        "withdrawn": [name for name in withdrawn if name != chosen],
+        "forced": forced,
+        "comparison": comparison,
+        "came": {**record.get("came", {}), chosen: came},
+    }
+    _crown(where, project, chosen, after)
+    return Promotion(chosen, previous, unchanged=False, forced=forced, comparison=comparison)
 
 
 def rollback(where: Storage, project: str) -> Promotion:
-    """Put the champion before this one back."""
+    """Put the champion before this one back, without asking the gate."""
     record = champion(where, project)
     if record is None or not record["history"]:
         raise GateError(f"project {project} has no earlier champion to go back to", f"see: skewless models {project}")
     chosen = record["history"][-1]
     bundle.verify(_folder(where, project, chosen))
-    _crown(where, project, chosen, record["history"][:-1], [*record["withdrawn"], record["version"]])
+    after = {
+        "history": record["history"][:-1],
+        "withdrawn": [*record["withdrawn"], record["version"]],
+        "forced": False,
+        "comparison": None,
+        "came": {**record.get("came", {}), chosen: f"rolled back from {record['version']}"},
+    }
+    _crown(where, project, chosen, after)
     return Promotion(chosen, record["version"], unchanged=False)
 
 
-def _crown(where: Storage, project: str, version: str, history: list[str], withdrawn: list[str]) -> None:
+def _judged(where: Storage, project: str, chosen: str, previous: str, judge: Judge, force: bool) -> dict[str, Any]:
+    """The comparison, unless it says no; forced, also one that says no or that could not be made."""
+    try:
+        comparison = judge(_folder(where, project, chosen), storage.fetch(where, where.own("bentoml", "models", project, previous)))
+    except GateError as error:
+        if not force:
+            raise
+        return {"ok": False, "says": str(error), "short": "no comparison", "why": str(error)}
+    if not comparison["ok"] and not force:
+        raise GateError(
+            f"{project}:{chosen} is worse than the champion {previous} {comparison['why']}: {comparison['says']}",
+            f"{previous} stays; skewless promote {project} --version {chosen} --force promotes it all the same and goes on record",
+        )
+    return comparison
+
+
+def _crown(where: Storage, project: str, version: str, record: dict[str, Any]) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    record = {"version": version, "promoted_at": now, "history": history, "withdrawn": withdrawn}
-    storage.write_json(where, where.own(project, "champion"), record)
+    storage.write_json(where, where.own(project, "champion"), {"version": version, "promoted_at": now, **record})
 
 
 def _folder(where: Storage, project: str, version: str) -> Path:

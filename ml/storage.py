@@ -81,6 +81,15 @@ def read_json(storage: Storage, key: str) -> Any:
         raise SkewlessError(f"{storage.uri(key)} is damaged: {error}", "delete it and run the step that writes it again") from error
 
 
+def stamp(storage: Storage, key: str) -> tuple[int, ...] | None:
+    """A mark that differs once the value at a key has been replaced, without reading it; None where there is none."""
+    try:
+        seen = _local(storage, key).stat()
+    except FileNotFoundError:
+        return None
+    return (seen.st_mtime_ns, seen.st_ino, seen.st_size)
+
+
 def write_json(storage: Storage, key: str, value: Any) -> None:
     """Write a JSON value so that a reader sees the old one or the new one."""
     write_atomic(_local(storage, key), lambda path: write_local_json(path, value), _scratch(storage))

@@ -4,8 +4,9 @@ import json
 import logging
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -35,26 +36,69 @@ log = logging.getLogger("skewless.serving")
 logging.getLogger("bentoml._internal.monitoring.base").setLevel(logging.ERROR)
 
 
+@dataclass(frozen=True)
+class Served:
+    """What answers, whole: a request sees one of these from its first row to its log line."""
+
+    bundle: Bundle
+    openapi: dict[str, Any]
+
+
 @dataclass
 class Champion:
-    """The bundle that answers, where it comes from, and what is counted about it."""
+    """The bundle that answers, where it comes from, and what is counted about it.
+
+    `served` is the one reference that a swap replaces. An old bundle is released, its DuckDB with it, when the last request lets go of it.
+    """
 
     root: str
     workspace: str
     project: str
     source: str = "request"  # what its rows are logged as: requests, or a rehearsal
-    bundle: Bundle | None = None
-    openapi: dict[str, Any] = field(default_factory=dict)
+    served: Served | None = None
+    refused: str | None = None  # the version of the record that could not be loaded
     log_path: str = ""
+    logged: str = ""  # the version whose file the monitor's logger has open
+    stamp: tuple[int, ...] | None = None
 
     def load(self) -> None:
         """Load the champion, answer its example once, and fail the start of the worker if either is impossible."""
         where = storage.open_storage(self.root, self.workspace)
-        loaded = bundles.load(registry.champion_folder(where, self.project))
-        answer, _ = answer_rows(loaded, [loaded.contract.example()], "example")
-        self.openapi = describe_service(loaded, answer)
+        self.stamp = registry.champion_stamp(where, self.project)  # before the record is read: what changes after it is seen
+        served = load_served(registry.champion_folder(where, self.project))
         self.log_path = str(storage.working_folder(where, where.own(self.project, "predictions")))
-        self.bundle = loaded
+        self.served = served
+
+    def refresh(self) -> bool:
+        """Swap in the champion that the record names, if the record has changed; whether a look was needed.
+
+        One that cannot be loaded is logged once, noted in `refused`, and tried again when the record changes.
+        A record that is gone changes nothing.
+        """
+        where = storage.open_storage(self.root, self.workspace)
+        stamp = registry.champion_stamp(where, self.project)
+        if stamp is None or stamp == self.stamp:
+            return False
+        self.stamp, version = stamp, "unknown"
+        try:
+            folder = registry.champion_folder(where, self.project)
+            version = folder.name
+            if self.served is None or self.served.bundle.id != version:
+                self.served = load_served(folder)
+                log.warning("%s:%s serves from now on", self.project, version)
+            self.refused = None
+        except Exception as error:  # whatever is wrong with the new one, the old one goes on
+            kept = self.served.bundle.id if self.served else "nothing"
+            log.error("%s:%s was promoted and cannot be served, %s goes on: %s", self.project, version, kept, error)
+            self.refused = version
+        return True
+
+
+def load_served(folder: Path) -> Served:
+    """A verified bundle that has answered its own example."""
+    loaded = bundles.load(folder)
+    answer, _ = answer_rows(loaded, [loaded.contract.example()], "example")
+    return Served(loaded, describe_service(loaded, answer))
 
 
 @dataclass(frozen=True)
@@ -126,8 +170,7 @@ def build_app(champion: Champion) -> Starlette:
 
     async def predict(request: Request) -> Response:
         request_id = uuid.uuid4().hex
-        bundle = champion.bundle
-        if bundle is None:
+        if champion.served is None:
             return _error(503, "no champion is loaded yet", request_id)
         body = await _body(request)
         if body is None:
@@ -141,6 +184,7 @@ def build_app(champion: Champion) -> Starlette:
             return _error(400, "the list of rows is empty", request_id)
         if len(rows) > MAX_ROWS:
             return _error(413, f"{len(rows):,} rows are more than {MAX_ROWS:,}; send them in parts", request_id)
+        bundle = champion.served.bundle  # only now: a body that trickles in holds no old bundle
         began = time.perf_counter()
         if len(rows) <= DIRECT_ROWS:
             answer, logged = answer_rows(bundle, rows, request_id)
@@ -161,17 +205,18 @@ def build_app(champion: Champion) -> Starlette:
         return JSONResponse(answer)
 
     async def contract(request: Request) -> Response:
-        bundle = champion.bundle
-        if bundle is None:
+        served = champion.served
+        if served is None:
             return _error(503, "no champion is loaded yet", uuid.uuid4().hex)
-        return JSONResponse(describe_contract(bundle))
+        return JSONResponse({**describe_contract(served.bundle), "refused_version": champion.refused})
 
     async def openapi(request: Request) -> Response:
-        return JSONResponse(champion.openapi, 200 if champion.bundle else 503)
+        served = champion.served
+        return JSONResponse(served.openapi if served else {}, 200 if served else 503)
 
     async def index(request: Request) -> Response:
-        bundle = champion.bundle
-        return HTMLResponse(render(bundle) if bundle else "no champion is loaded yet", 200 if bundle else 503)
+        served = champion.served
+        return HTMLResponse(render(served.bundle) if served else "no champion is loaded yet", 200 if served else 503)
 
     return Starlette(
         routes=[
@@ -209,6 +254,10 @@ def _log(champion: Champion, bundle: Bundle, request_id: str, features: pa.Table
     """One JSON line a row, by BentoML's monitor: the features and the answer, for drift and for later outcomes."""
     now, count = datetime.now(UTC).isoformat(timespec="milliseconds"), features.num_rows
     with bentoml.monitor(bundle.id, monitor_class="default", monitor_options={"log_path": champion.log_path}) as monitor:
+        if champion.logged != bundle.id:
+            # All of BentoML's monitors write through one logger, into the file of the monitor that set it up last.
+            vars(monitor).update(data_logger=None, schema_logger=None)
+            champion.logged = bundle.id
         monitor.log_batch([f"{request_id}-{row}" for row in range(count)], "prediction_id", "key", "categorical")
         monitor.log_batch([now] * count, "predicted_at", "time", "categorical")
         monitor.log_batch([bundle.id] * count, "model_version", "version", "categorical")

@@ -17,6 +17,7 @@ sys.meta_path.insert(0, WithoutPandas)
 
 import bentoml  # noqa: E402
 
+from serving import swap  # noqa: E402
 from serving.app import Champion, build_app  # noqa: E402
 
 champion = Champion(
@@ -30,10 +31,15 @@ champion = Champion(
 @bentoml.service(name="skewless", workers=1, traffic={"timeout": 30})
 @bentoml.asgi_app(build_app(champion), path="/")
 class Predictor:
-    """Loads the champion when the worker starts; the routes are in app.py, beside BentoML's own."""
+    """Loads the champion when the worker starts, and watches it; the routes are in app.py, beside BentoML's own."""
 
     def __init__(self) -> None:
         champion.load()
+        self.stop = swap.start(champion)
+
+    @bentoml.on_shutdown
+    def stop_watching(self) -> None:
+        self.stop.set()
 
     async def __is_ready__(self) -> bool:
-        return champion.bundle is not None
+        return champion.served is not None

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from ml import storage
 from ml.console import table
@@ -28,8 +29,15 @@ def package(context: Context) -> Outcome:
 def promote(context: Context) -> Outcome:
     from ml import registry
 
-    done = registry.promote(context.where, context.project, context.arguments.version)
+    def judge(challenger: Path, champion: Path) -> dict[str, Any]:
+        from ml import gate  # torch takes seconds, and most promotions change nothing
+
+        return gate.compare(context.where, context.project, challenger, champion, context.progress)
+
+    done = registry.promote(context.where, context.project, context.arguments.version, judge, context.arguments.force)
     after = f", after {done.previous}" if done.previous else ""
+    if done.comparison:
+        after += f"{' by force' if done.forced else ''}: {done.comparison['says']}"
     if done.withheld:
         after = f"; {done.withheld} was rolled back, and --version {done.withheld} brings it back"
     return Outcome(f"{context.project}:{done.version} is champion{after}", {**done.__dict__}, done.unchanged)
@@ -52,10 +60,11 @@ def models(context: Context) -> Outcome:
     metric = "rmse" if any("rmse" in version["test"] for version in found) else "log_loss"
     rows = [
         [("* " if version["champion"] else "  ") + version["version"], version["created_at"], version["snapshot"],
-         f"{version['test'].get(metric, float('nan')):.3f}", f"{version['production'].get(metric, float('nan')):.3f}"]
+         f"{version['test'].get(metric, float('nan')):.3f}", f"{version['production'].get(metric, float('nan')):.3f}",
+         version["came"] or ""]
         for version in found
     ]  # fmt: skip
-    shown = table(["  version", "created", "snapshot", f"test {metric}", f"production {metric}"], rows)
+    shown = table(["  version", "created", "snapshot", f"test {metric}", f"production {metric}", "champion by"], rows)
     return Outcome(f"{len(found)} versions of {context.project}; * is champion", {"versions": found}, shown=(shown,) if found else ())
 
 

@@ -26,6 +26,7 @@ ROOMS = {
     "drift": ("torch", "evidently", "dbt"),
     "encoding": ("dbt", "pandas", "torch"),
     "evaluate": ("dbt", "sklearn", "pandas"),
+    "gate": ("dbt", "sklearn", "pandas"),
     "hashing": ("dbt", "pandas", "torch", "pyarrow"),
     "ingest": ("torch", "dbt", "pandas"),
     "ledger": ("torch", "dbt", "pyarrow"),

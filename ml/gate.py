@@ -1,0 +1,156 @@
+"""The promotion gate: a challenger and the champion answer the same test rows, and their errors are compared, paired by group."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ml import answer, bundle, dataset, online, storage
+from ml.bundle import Bundle
+from ml.errors import GateError, SkewlessError
+from ml.metrics import Answers, difference, loss, metric_name, summary
+from ml.storage import Storage
+
+MOST_WORSE = 0.02  # of the champion's error, in the point estimate
+CODE = ("answer.py", "gate.py", "metrics.py", "online.py")  # what a comparison depends on, besides the two bundles
+Progress = Callable[[str, float, float], None]
+Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, challenger's answer, champion's answer, group
+
+
+def compare(where: Storage, project: str, challenger: Path, champion: Path, progress: Progress) -> dict[str, Any]:
+    """The errors of both bundles on the test rows of the challenger's snapshot, their difference, and whether it may be promoted.
+
+    Splits are hashes, so no version was trained on them. Bundles of one snapshot answer all its test rows; otherwise each answers
+    the frozen request rows of test from its own SQL and lookups, and rows that one of the two refuses are left out for both.
+
+    A champion that this code cannot load protects nothing: it is replaced, and the record says why.
+
+    Raises:
+        GateError: when nothing can be compared: another target, a snapshot that is gone, no row that both answer.
+    """
+    code = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in CODE)).hexdigest()[:12]
+    key = key_of(where, project, challenger.name, champion.name)
+    known = storage.read_json(where, key)
+    if known and known["code"] == code:
+        return known
+    ours = bundle.load(challenger)
+    try:
+        theirs = bundle.load(champion)
+    except (SkewlessError, RuntimeError, TypeError, ValueError, KeyError, OSError) as error:
+        # Damaged, or of another network than that of this code: no service could start with it either.
+        says = f"the champion {champion.name} cannot be loaded by this code, so nothing was compared: {str(error).splitlines()[0]}"
+        return {"challenger": ours.id, "champion": champion.name, "ok": True, "says": says, "short": "champion not loadable", "why": ""}
+    contract = ours.contract
+    if (contract.task, contract.only("target")) != (theirs.contract.task, theirs.contract.only("target")):
+        raise _cannot(challenger, champion, f"one answers {contract.only('target')} and the other {theirs.contract.only('target')}")
+    snapshots = [json.loads((opened.folder / "bundle.json").read_text())["snapshot"] for opened in (ours, theirs)]
+    frozen = storage.fetch(where, where.own(project, "snapshots", snapshots[0]))
+    if not (frozen / "snapshot.json").exists():
+        raise _cannot(challenger, champion, f"snapshot {snapshots[0]} is gone")
+    rows = shard_rows if snapshots[0] == snapshots[1] else request_rows
+    asked = list(rows(ours, theirs, frozen, progress))
+    left_out = sum(refused for _, refused in asked)
+    if not any(len(part[0]) for part, _ in asked):
+        raise _cannot(challenger, champion, f"no test row is left; one of the two refuses {left_out:,}")
+    truth, own, other, names = (np.concatenate(column) for column in zip(*(part for part, _ in asked), strict=True))
+    groups, index = np.unique(names, return_inverse=True)
+    both = Answers(truth, own, index, len(groups)), Answers(truth, other, index, len(groups))
+    errors = [float(summary(loss(answers, contract.task).mean(), contract.task)) for answers in both]
+    found = {
+        "challenger": ours.id,
+        "champion": theirs.id,
+        "code": code,
+        "metric": metric_name(contract.task),
+        "challenger_error": errors[0],
+        "champion_error": errors[1],
+        "difference": difference(*both, contract.task),
+        "snapshot": snapshots[0],
+        "asked": "all rows of the test split" if rows is shard_rows else "the frozen request rows of the test split",
+        "rows": len(truth),
+        "left_out": left_out,
+        "groups": len(groups),
+        "group": contract.only("group"),
+    }
+    found |= verdict(found)
+    storage.write_json(where, key, found)
+    return found
+
+
+def verdict(found: dict[str, Any]) -> dict[str, Any]:
+    """Whether a challenger may be promoted, and the sentence: not worse beyond doubt, nor by more than a share of the error."""
+    point, (low, high) = found["difference"]["point"], found["difference"]["interval"]
+    short = f"{point:+.3g} [{low:+.3g}, {high:+.3g}]"
+    says = (
+        f"{found['metric']} {found['challenger_error']:.4g} against the champion's {found['champion_error']:.4g}, {short}, "
+        f"on {found['rows']:,} test rows in {found['groups']} groups by {found['group']}"
+    )
+    says += f"; {found['left_out']:,} rows that one of the two refuses are left out" if found["left_out"] else ""
+    share = point / found["champion_error"] if found["champion_error"] else float(np.inf if point > 0 else 0)
+    why = "beyond doubt" if low > 0 else f"by {share:.1%} of the champion's error, more than {MOST_WORSE:.0%}" if share > MOST_WORSE else ""
+    return {"ok": not why, "says": says, "short": short, "why": why}
+
+
+def key_of(where: Storage, project: str, challenger: str, champion: str) -> str:
+    """Where a comparison is kept, refused or not."""
+    return where.own(project, "comparisons", f"{challenger}-{champion}.json")
+
+
+def _cannot(challenger: Path, champion: Path, why: str) -> GateError:
+    return GateError(
+        f"{challenger.name} cannot be compared with the champion {champion.name}: {why}", "promote with --force, and the record says so"
+    )
+
+
+def shard_rows(ours: Bundle, theirs: Bundle, frozen: Path, progress: Progress) -> Iterator[tuple[Part, int]]:
+    """The test shards: their features are those that either bundle computes online, as the receipts say."""
+    total, done = dataset.count_rows(frozen, "test"), 0
+    for batch in dataset.record_batches(frozen, "test"):
+        predicted = [answer.predict(opened.model, batch).prediction for opened in (ours, theirs)]
+        truth = dataset.target_values(batch, ours.contract.only("target"))
+        yield (truth, *predicted, _texts(batch[ours.contract.only("group")])), 0  # type: ignore[misc]
+        done += batch.num_rows
+        progress("comparing with the champion", done, total)
+
+
+def request_rows(ours: Bundle, theirs: Bundle, frozen: Path, progress: Progress) -> Iterator[tuple[Part, int]]:
+    """The frozen request rows of test through the online path of each bundle."""
+    contract = ours.contract
+    requests, features = pq.read_table(frozen / "requests.parquet"), pq.read_table(frozen / "expected.parquet")
+    requests = requests.append_column("the group", features[contract.only("group")])  # the two stand in one order, as the receipt demands
+    requests = requests.filter(pc.field(contract.only("split")) == "test")
+    for start in range(0, requests.num_rows, bundle.REQUEST_SIZE):
+        part = requests.slice(start, bundle.REQUEST_SIZE)
+        prepared = [_prepared(opened, part) for opened in (ours, theirs)]
+        kept = np.array([row not in prepared[0][1] and row not in prepared[1][1] for row in range(part.num_rows)])
+        predicted = [
+            answer.predict(opened.model, opened.online.features(inputs)).prediction
+            for opened, (inputs, _) in zip((ours, theirs), prepared, strict=True)
+        ]
+        kept &= np.isfinite(predicted[0]) & np.isfinite(predicted[1])
+        truth = pc.cast(part[contract.only("target")], pa.float64()).to_numpy()
+        columns = (truth, *predicted, _texts(part["the group"]))
+        yield tuple(column[kept] for column in columns), int((~kept).sum())
+        progress("comparing with the champion", start + part.num_rows, requests.num_rows)
+
+
+def _prepared(opened: Bundle, part: pa.Table) -> tuple[pa.Table, set[int]]:
+    """Rows as the service would read them, and the numbers of those that it would refuse; an input that the rows lack is null."""
+    names = {column.name for column in opened.contract.inputs} & set(part.column_names)
+    rows = [
+        {name: online.to_json_value(value) for name, value in row.items() if value is not None}
+        for row in part.select(sorted(names)).to_pylist()
+    ]
+    inputs, refusals = online.parse(opened.contract, rows)
+    broken, _ = opened.online.judge(inputs)
+    lacking = {column.name for column in opened.contract.inputs} - names
+    return inputs, {refusal.row for refusal in [*refusals, *broken] if not (refusal.rule == "required" and refusal.field in lacking)}
+
+
+def _texts(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    return np.array([str(value) for value in column.to_pylist()])
