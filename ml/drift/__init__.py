@@ -119,7 +119,11 @@ def _judge(
     verdict = finding.verdict(contract, findings)
     unit = window or series.choose_unit(opened)
     usual: dict[str, float] = {}
-    if series.count(opened, unit) > 1 and source.add_training_rows(opened, where, bundle, contract, progress):
+    count = series.count(opened, unit)
+    if count > series.MOST_ASKED:
+        hint = f"choose longer ones, such as {series.choose_unit(opened)}"
+        raise UsageError(f"these rows have {count:,} windows of one {unit}, more than {series.MOST_ASKED}", hint)
+    if count > 1 and source.add_training_rows(opened, where, bundle, contract, progress):
         usual = series.usual_scores(opened, contract, reference, unit)
     windows = series.windows(opened, contract, reference, unit, usual)
     error, by_window = live.live(opened, contract, unit, test)

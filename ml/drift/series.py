@@ -22,6 +22,8 @@ from ml.drift.whole import NOISELESS_ROWS, PERMUTATIONS
 UNITS = ("hour", "day", "week", "month")
 MOST_WINDOWS = 30
 STRAY = 0.1  # the share of rows that may lie in windows too small to be compared
+MOST_ASKED = 400  # a record of more could not be read by anybody
+MOST_USUAL = 200
 LEAST_WINDOWS = 5
 WHOLE = 0.9
 BINS = 64
@@ -85,21 +87,30 @@ def windows(
             parts.append(f"histogram_exact({name}, ?::varchar[])")
             given.append(edges[column.name])
     start = f"date_trunc('{unit}', _at)"
-    given.append(WHOLE)
-    counted = opened.execute(
-        f"select cast({start} as timestamp), cast({start} + interval 1 {unit} as timestamp), count(*), {', '.join(parts)}, "
-        f"lead({start}) over (order by {start}) is not null or max(_at) >= {start} + (interval 1 {unit}) * ?::double "
-        f"from {relation} where _at is not null group by 1, 2 order by 1",
+    which = (
+        "order by 1"
+        if relation == "judged"
+        else f"having count(*) >= {LEAST_ROWS} order by md5(cast(begins as varchar)) limit {MOST_USUAL}"
+    )
+    result = opened.execute(
+        f"select cast({start} as timestamp) as begins, cast({start} + interval 1 {unit} as timestamp), max(_at), count(*), "
+        f"{', '.join(parts)} from {relation} where _at is not null group by 1, 2 {which}",
         given,
-    ).fetchall()
+    )
     known = {column.name: _reference_counts(column, reference[column.name], edges[column.name]) for column in columns}
-    return [_window(contract, columns, edges, known, usual, row) for row in counted]
+    found = []
+    while row := result.fetchone():  # one at a time: the counts of a row are many small objects
+        found.append(_window(contract, columns, edges, known, usual, row))
+    if found:
+        begins, ends = (datetime.fromisoformat(found[-1][name]) for name in ("from", "to"))
+        found[-1]["complete"] = datetime.fromisoformat(found[-1]["newest"]) >= begins + WHOLE * (ends - begins)
+    return found
 
 
 def _window(
     contract: Contract, columns: list[Column], edges: dict[str, Any], known: dict[str, Any], usual: dict[str, float], row: tuple
 ) -> dict[str, Any]:
-    begins, ends, rows, *rest, complete = row
+    begins, ends, newest, rows, *rest = row
     found = []
     for column in columns:
         side, counts = known[column.name]
@@ -123,7 +134,8 @@ def _window(
         if score > max(limit, noise):
             noise = max(noise, _noise(distance, counts, after))
         found.append(finding(column, limit, score, noise, side, now))
-    record: dict[str, Any] = {"from": _iso(begins), "to": _iso(ends), "rows": rows, "complete": complete, "compared": rows >= LEAST_ROWS}
+    times = {"from": begins.isoformat(), "to": ends.isoformat(), "newest": newest.isoformat()}
+    record: dict[str, Any] = {**times, "rows": rows, "complete": True, "compared": rows >= LEAST_ROWS}
     return {**record, **(verdict(contract, found) if record["compared"] else {}), "findings": found}
 
 
@@ -206,7 +218,3 @@ def _reference_counts(column: Column, values: pa.ChunkedArray, edges: Any) -> tu
     if not len(numbers):
         return Side(rows, missing), _cells(edges, counted, 0)
     return Side(rows, missing, float(numbers.mean()), float(numbers.std())), _cells(edges, counted, len(numbers))
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat()

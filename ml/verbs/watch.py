@@ -60,7 +60,7 @@ def _series(record: dict[str, Any]) -> Any:
         live = one["live"]
         cells = [one["from"].removesuffix("T00:00:00"), f"{one['rows']:,}", f"{answers['mean_now']:.4g}"]
         if error:
-            cells.append(f"{live[error]:.4g}" + {"worse": " !", "better": " +"}.get(live["against_test"], "") if live else "")
+            cells.append(f"{live[error]:.4g}" + {"worse": " worse", "better": " better"}.get(live["against_test"], "") if live else "")
         moved = ["predictions"] * one.get("prediction_moved", False) + one.get("moved", [])
         named = ", ".join(moved[:3]) + (f" and {len(moved) - 3} more" if len(moved) > 3 else "")
         cells.append(("drift: " if one.get("drifted") else "") + named if one["compared"] else "too few rows to compare")
