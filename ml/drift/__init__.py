@@ -84,8 +84,12 @@ def drift(where: Storage, project: str, bundle: Path, asked: Asked, progress: Pr
         else:
             judged = source.from_log(opened, log, kept, contract)
         if judged.rows < LEAST_ROWS:
-            hint = f"serve some: skewless serve {project}, or judge held-back rows: skewless drift {project} --replay"
-            raise GateError(f"the champion {bundle.name} of {project} has logged {judged.rows} predictions; drift needs {LEAST_ROWS}", hint)
+            too_few = f"the champion {bundle.name} of {project} has logged {judged.rows} predictions; drift needs {LEAST_ROWS}"
+            hint = f"serve some: skewless serve {project}; or judge what is already known: skewless drift {project} --replay"
+            if frozen:
+                too_few = f"there are {judged.rows} {judged.name}; drift needs {LEAST_ROWS}"
+                hint = "set the cut in the vars of dbt_project.yml earlier, or ingest later data"
+            raise GateError(too_few, hint)
         reference = pq.read_table(bundle / "reference.parquet")
         current = whole.sample(opened, contract, judged.rows)
         record = {
