@@ -8,9 +8,8 @@ import numpy as np
 from ml.contract import Contract
 from ml.drift.finding import number
 from ml.drift.source import LEAST_ROWS
+from ml.metrics import LEAST_GROUPS, RESAMPLES, interval, metric_name, summary
 
-LEAST_BLOCKS = 5  # fewer days do not tell how much one day's error differs from another's
-RESAMPLES = 1000
 LOSS = "ln(greatest(case when _truth > 0.5 then prediction else 1 - prediction end, 1e-12))"
 SUMS = {
     "regression": "sum(power(_truth - prediction, 2)), sum(abs(_truth - prediction)), "
@@ -25,7 +24,7 @@ def live(
     """The live error over all judged rows, or None where no truth is known; and that of each window by its beginning.
 
     Regression: RMSE, MAE and the coverage of the intervals. Binary: log loss and Brier score. One scan of SQL sums the
-    losses by window, group and hour. Intervals resample whole groups (days, for a log) where there are LEAST_BLOCKS of
+    losses by window, group and hour. Intervals resample whole groups (days, for a log) where there are LEAST_GROUPS of
     them, hours where there are so many of those, and are left out otherwise: neighbours in time err alike.
     """
     rows = opened.execute(f"""
@@ -44,21 +43,21 @@ def live(
 
 def _measure(rows: list[tuple], contract: Contract, test: dict[str, Any]) -> dict[str, Any]:
     """`rows`: group, hour, count and three sums of each block."""
-    name = "rmse" if contract.task == "regression" else "log_loss"
+    name = metric_name(contract.task)
     counts, losses, seconds = (np.array([row[index] for row in rows], float) for index in (2, 3, 4))
     total = int(counts.sum())
-    known: dict[str, Any] = {"rows": total, name: _error(losses.sum() / total, name)}
+    known: dict[str, Any] = {"rows": total, name: float(summary(losses.sum() / total, contract.task))}
     known["mae" if name == "rmse" else "brier"] = float(seconds.sum() / total)
     if name == "rmse" and all(row[5] is not None for row in rows):
         known["coverage"] = sum(row[5] for row in rows) / total
-    blocks = next((kind for kind in (0, 1) if len({row[kind] for row in rows}) >= LEAST_BLOCKS), None)
+    blocks = next((kind for kind in (0, 1) if len({row[kind] for row in rows}) >= LEAST_GROUPS), None)
     known |= {f"{name}_interval": None, "resampled": None}
     if blocks is not None:
         _, index = np.unique([str(row[blocks]) for row in rows], return_inverse=True)
         sums, sizes = np.bincount(index, losses), np.bincount(index, counts)
         draws = np.random.default_rng(0).integers(0, len(sums), (RESAMPLES, len(sums)))
-        resampled = _error(sums[draws].sum(1) / sizes[draws].sum(1), name)
-        known[f"{name}_interval"] = [float(bound) for bound in np.quantile(resampled, [0.025, 0.975])]
+        resampled = summary(sums[draws].sum(1) / sizes[draws].sum(1), contract.task)
+        known[f"{name}_interval"] = interval(resampled)
         known["resampled"] = f"{len(sums)} {('groups', 'hours')[blocks]}"
     known["test"], known["test_interval"] = test[name], test[f"{name}_interval"]
     known["against_test"] = _against(known[f"{name}_interval"], known["test_interval"], total)
@@ -66,16 +65,11 @@ def _measure(rows: list[tuple], contract: Contract, test: dict[str, Any]) -> dic
     return known
 
 
-def _error(mean_loss: Any, name: str) -> Any:
-    found = np.sqrt(mean_loss) if name == "rmse" else mean_loss
-    return float(found) if np.ndim(found) == 0 else found
-
-
-def _against(interval: list[float] | None, test: list[float], rows: int) -> str:
+def _against(found: list[float] | None, test: list[float], rows: int) -> str:
     """worse or better when the intervals do not meet; like where they do, unknown where there is none."""
-    if interval is None or rows < LEAST_ROWS:
+    if found is None or rows < LEAST_ROWS:
         return "unknown"
-    return "worse" if interval[0] > test[1] else "better" if interval[1] < test[0] else "like"
+    return "worse" if found[0] > test[1] else "better" if found[1] < test[0] else "like"
 
 
 def _says(known: dict[str, Any], contract: Contract, name: str) -> str:
