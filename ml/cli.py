@@ -40,7 +40,7 @@ HELP = {
     "models": ("list the versions of a project", "skewless models flights"),
     "serve": ("answer HTTP requests with the champion", "skewless serve flights --port 3000"),
     "predict": ("answer a whole CSV or Parquet file with the champion", "skewless predict flights flights.csv -o answers.parquet"),
-    "drift": ("compare the prediction log with the reference sample", "skewless drift flights"),
+    "drift": ("compare what was predicted, window by window, with the reference sample", "skewless drift flights --outcomes truth.csv"),
     "report": ("write one page about the project: data, model, drift, cost", "skewless report flights"),
     "cost": ("what each step used, summed from the ledger", "skewless cost flights"),
     "doctor": ("check the machine, the installation and what is stored; says what to do", "skewless doctor --deep"),
@@ -90,6 +90,10 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--check", action="store_true", help="start on a free port, ask about held-back rows, stop")
         if name in ("run", "drift"):
             verb.add_argument("--no-page", action="store_true", help="leave out Evidently's HTML page")
+        if name == "drift":
+            verb.add_argument("--window", choices=("hour", "day", "week", "month"), help="the finest that makes sense, if left out")
+            verb.add_argument("--replay", action="store_true", help="judge the snapshot's production rows by their own time, not the log")
+            verb.add_argument("--outcomes", metavar="FILE", help="CSV or Parquet: prediction_id and the target; kept, and live error told")
         verb.add_argument("--json", action="store_true", help="print one JSON object")
         verb.add_argument("--workspace", default=os.environ.get("SKEWLESS_WORKSPACE", "default"), help="whose copy to work in")
         verb.add_argument("--root", default=os.environ.get("SKEWLESS_ROOT"), help="storage root; .skewless of the checkout if left out")

@@ -43,11 +43,12 @@ class Bar:
             self._progress.stop()
 
 
-def table(headers: list[str], rows: list[list[str]], title: str = "") -> Table:
-    """A plain aligned table; every column but the first is right-aligned."""
+def table(headers: list[str], rows: list[list[str]], title: str = "", prose: bool = False) -> Table:
+    """A plain aligned table; every column but the first is right-aligned. With `prose` the last one is text, and alone may wrap."""
     made = Table(title=title or None, box=None, pad_edge=False, title_justify="left", header_style="bold")
     for index, header in enumerate(headers):
-        made.add_column(header, justify="left" if index == 0 else "right")
+        is_text = prose and index == len(headers) - 1
+        made.add_column(header, justify="left" if index == 0 or is_text else "right", no_wrap=prose and not is_text)
     for row in rows:
         made.add_row(*row)
     return made

@@ -168,6 +168,16 @@ def staging(storage: Storage, key: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def scratch_folder(storage: Storage) -> Iterator[Path]:
+    """An empty local folder on the root's own file system, gone when the block ends."""
+    scratch = Path(tempfile.mkdtemp(prefix=_owner(), dir=_scratch(storage)))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def lock(storage: Storage, key: str, purpose: str, waiting: Callable[[str], None]) -> Iterator[None]:
     """Hold an exclusive lock; while another process holds it, tell `waiting` who and wait. A dead holder holds nothing."""
     path = _local(storage, key)

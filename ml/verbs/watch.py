@@ -1,6 +1,7 @@
 """The verbs that look at what has run."""
 
 import textwrap
+from pathlib import Path
 from typing import Any
 
 from ml.console import size, table
@@ -12,29 +13,60 @@ def drift(context: Context) -> Outcome:
     from ml import drift as room
     from ml import registry
 
+    given = context.arguments
+    asked = room.Asked(not given.no_page, given.replay, given.window, Path(given.outcomes) if given.outcomes else None)
     folder = registry.champion_folder(context.where, context.project)
-    found = room.drift(context.where, context.project, folder, not context.arguments.no_page, context.progress)
+    found = room.drift(context.where, context.project, folder, asked, context.progress)
+    record = found.record
+    shown: list[Any] = [_findings(record)]
+    if len(record["series"]) > 1:
+        shown += ["", _series(record)]
+    if record["unreadable_lines"]:
+        shown.append(f"{record['unreadable_lines']:,} lines of the log cannot be read and were left out")
+    given_file = next((about for about in record["outcomes"] if about["id"] == found.outcomes), None)
+    if given_file:
+        shown.append(room.outcomes.sentence(given_file))
+    page = f"; page {lies(context, found.page)}" if found.page else ""
+    return Outcome(
+        f"{record['verdict']}; record {lies(context, found.key)}{page}",
+        {**record, "record": lies(context, found.key), "page": found.page and context.where.uri(found.page)},
+        unchanged=found.unchanged,
+        code=GateError.exit_code if found.drifted else 0,
+        rows=record["rows"],
+        shown=tuple(shown),
+    )
+
+
+def _findings(record: dict[str, Any]) -> Any:
+    """Every column against the reference; what moved stands first after the prediction."""
     rows = [
         [
             entry["name"],
-            entry["role"],
             f"{entry['score']:.3f}",
-            f"{entry['threshold']:g}",
-            "moved" if entry["drifted"] else "",
+            "" if not entry["drifted"] else "no vote" if entry["role"] == "ignored" else "moved",
             entry["says"],
         ]
-        for entry in found.record["findings"]
+        for entry in record["findings"]
     ]
-    shown = table(["column", "role", "score", "threshold", "", "reference → log"], rows)
-    page = f"; page {lies(context, found.page)}" if found.page else ""
-    return Outcome(
-        f"{found.record['verdict']}{page}",
-        {**found.record, "page": found.page and context.where.uri(found.page)},
-        unchanged=found.unchanged,
-        code=GateError.exit_code if found.drifted else 0,
-        rows=found.record["rows"],
-        shown=(shown,),
-    )
+    return table(["column", "score", "", f"reference → {record['source']}"], rows, prose=True)
+
+
+def _series(record: dict[str, Any]) -> Any:
+    """The windows, oldest first."""
+    error = next((name for name in ("rmse", "log_loss") if record["live"] and name in record["live"]), None)
+    rows = []
+    for one in record["series"]:
+        answers = one["findings"][0]
+        live = one["live"]
+        cells = [one["from"].removesuffix("T00:00:00"), f"{one['rows']:,}", f"{answers['mean_now']:.4g}"]
+        if error:
+            cells.append(f"{live[error]:.4g}" + {"worse": " worse", "better": " better"}.get(live["against_test"], "") if live else "")
+        moved = ["predictions"] * one.get("prediction_moved", False) + one.get("moved", [])
+        named = ", ".join(moved[:3]) + (f" and {len(moved) - 3} more" if len(moved) > 3 else "")
+        cells.append(("drift: " if one.get("drifted") else "") + named if one["compared"] else "too few rows to compare")
+        rows.append(cells)
+    headers = [record["window"], "rows", "prediction", *([f"live {error.replace('_', ' ')}"] if error else []), "moved"]
+    return table(headers, rows, prose=True)
 
 
 def report(context: Context) -> Outcome:

@@ -1,0 +1,178 @@
+"""The champion's reference against what it has answered since: windows, live error, a verdict that explains itself.
+
+`source` makes one table of what is judged, `whole` and `series` compare it with the reference, `finding` says what
+moved, `outcomes` keeps what came true, `live` measures the error, `page` is Evidently's.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml import contract as contracts
+from ml import storage
+from ml.contract import Contract
+from ml.drift import finding, live, outcomes, page, series, source, whole
+from ml.drift.source import LEAST_ROWS
+from ml.errors import GateError, UsageError
+from ml.hashing import hash_json, hash_tree
+from ml.storage import Storage
+
+__all__ = ["LEAST_ROWS", "Asked", "Findings", "drift"]
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to judge and how: with Evidently's page or without; production rows of the snapshot instead of the log; the
+    unit of the windows, or None to choose one; a file of outcomes to keep first.
+    """
+
+    page: bool = True
+    replay: bool = False
+    window: str | None = None
+    outcomes: Path | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The verdict with all that it rests on, its key and that of Evidently's page, and the id of the outcomes that were given."""
+
+    drifted: bool
+    record: dict[str, Any]
+    key: str
+    page: str | None
+    unchanged: bool = False
+    outcomes: str | None = None
+
+
+def drift(where: Storage, project: str, bundle: Path, asked: Asked, progress: Progress) -> Findings:
+    """Compare what the champion has answered with its reference sample, as a whole and window by window.
+
+    It is drift when the newest complete window with LEAST_ROWS rows has drifted, or the whole, or when the live error of either lies
+    beyond chance above that on test. An older window that drifted is history: it stands in the series and is no verdict.
+    Thresholds are data: `meta.ml.drift` of the feature table, `drift` of a column.
+
+    Raises:
+        GateError: with fewer than LEAST_ROWS rows to judge.
+    """
+    contract = contracts.load(bundle / "contract.json")
+    if asked.replay and asked.outcomes:
+        raise UsageError("a replay needs no outcomes: the snapshot holds the truth", "give --replay or --outcomes, not both")
+    given = outcomes.keep(where, contract, asked.outcomes, progress) if asked.outcomes else None
+    log = storage.fetch(where, where.own(project, "predictions", bundle.name))
+    frozen = source.replayable(where, project, bundle) if asked.replay else None
+    kept = [] if frozen else outcomes.files(where, project)
+    rows_state = frozen[0] if frozen else [source.log_state(log), [Path(path).name for path in kept]]
+    code = hash_tree(Path(__file__).parent)
+    state = hash_json(
+        [{name: value for name, value in code.items() if name.endswith(".py")}, bundle.name, rows_state, asked.window, contract.to_json()]
+    )
+    known = _known(where, project, state)
+    if known is not None and (known.page or not asked.page):
+        return Findings(known.drifted, known.record, known.key, known.page, unchanged=True, outcomes=given.id if given else None)
+    with storage.scratch_folder(where) as scratch, source.connect(scratch) as opened:
+        progress("reading the log", 0, 0)
+        if frozen:
+            judged = source.from_snapshot(opened, frozen, bundle, contract, progress)
+        else:
+            judged = source.from_log(opened, log, kept, contract)
+        if judged.rows < LEAST_ROWS:
+            too_few = f"the champion {bundle.name} of {project} has logged {judged.rows} predictions; drift needs {LEAST_ROWS}"
+            hint = f"serve some: skewless serve {project}; or judge what is already known: skewless drift {project} --replay"
+            if frozen:
+                too_few = f"there are {judged.rows} {judged.name}; drift needs {LEAST_ROWS}"
+                hint = "set the cut in the vars of dbt_project.yml earlier, or ingest later data"
+            raise GateError(too_few, hint)
+        reference = pq.read_table(bundle / "reference.parquet")
+        current = whole.sample(opened, contract, judged.rows)
+        record = {
+            "project": project,
+            "state": state,
+            "model_version": bundle.name,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **_judge(opened, where, contract, judged, reference, current, asked.window, bundle, progress),
+            "rows_compared": current.num_rows,
+            "reference_rows": reference.num_rows,
+            "outcomes": [] if frozen else outcomes.describe(opened, log, kept),
+        }
+    key = where.own(project, "drift", f"{record['at'].replace(':', '').replace('+0000', 'Z')}-{state[:8]}")
+    storage.write_json(where, f"{key}.json", record)
+    shown = None
+    if asked.page:
+        progress("Evidently's page", 0, 0)
+        storage.write_file(where, f"{key}.html", lambda path: page.write_page(contract, reference, current, path))
+        shown = f"{key}.html"
+    return Findings(record["drifted"], record, f"{key}.json", shown, outcomes=given.id if given else None)
+
+
+def _judge(
+    opened: duckdb.DuckDBPyConnection, where: Storage, contract: Contract, judged: source.Source, reference: pa.Table,
+    current: pa.Table, window: str | None, bundle: Path, progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Everything about the rows: the whole, the windows, the newest of them, the live error, and what follows."""
+    test = json.loads((bundle / "metrics.json").read_text())["test"]
+    progress("comparing", 0, 0)
+    findings = whole.compare(contract, reference, current)
+    verdict = finding.verdict(contract, findings)
+    unit = window or series.choose_unit(opened)
+    usual: dict[str, float] = {}
+    count = series.count(opened, unit)
+    if count > series.MOST_ASKED:
+        hint = f"choose longer ones, such as {series.choose_unit(opened)}"
+        raise UsageError(f"these rows have {count:,} windows of one {unit}, more than {series.MOST_ASKED}", hint)
+    if count > 1 and source.add_training_rows(opened, where, bundle, contract, progress):
+        usual = series.usual_scores(opened, contract, reference, unit)
+    windows = series.windows(opened, contract, reference, unit, usual)
+    error, by_window = live.live(opened, contract, unit, test)
+    for one in windows:
+        one["live"] = by_window.get(one["from"])
+    compared = [one for one in windows if one["compared"]]
+    # A single window is the whole, whose distances are exact.
+    newest = next((one for one in reversed(compared) if one["complete"]), None) if len(windows) > 1 else None
+    said = []
+    if newest:
+        what = f"the last whole {unit} (from {newest['from'].removesuffix('T00:00:00')}, {newest['rows']:,} rows)"
+        said.append(finding.sentence(contract, newest, newest["findings"], what))
+    said.append(finding.sentence(contract, verdict, findings, f"{judged.rows:,} {judged.name}"))
+    said += [error["says"]] if error else []
+    if newest and newest["live"]:
+        said.append(f"in that {unit} {newest['live']['says']}")
+    worse = [about for about in (error, newest and newest["live"]) if about and about["against_test"] == "worse"]
+    drifted = verdict["drifted"] or bool(newest and newest["drifted"]) or bool(worse)
+    findings = sorted(findings, key=lambda found: (found["role"] != "prediction", -found["score"]))
+    return {
+        "drifted": drifted,
+        "verdict": "; ".join(said),
+        "source": judged.kind,
+        "source_name": judged.name,
+        "rows": judged.rows,
+        "unreadable_lines": judged.unreadable,
+        "undated_rows": judged.undated,
+        "share_drifted": verdict["share_drifted"],
+        "thresholds": contract.drift,
+        "findings": findings,
+        "live": error,
+        "last": newest and newest["from"],
+        "window": unit,
+        "usual_scores": usual,
+        "series": windows,
+    }
+
+
+def _known(where: Storage, project: str, state: str) -> Findings | None:
+    """The verdict that was given on the same rows, if any."""
+    names = storage.names(where, where.own(project, "drift"))
+    stems = [name.removesuffix(".json") for name in names if name.endswith(f"-{state[:8]}.json")]
+    for stem in reversed(stems):
+        key = where.own(project, "drift", stem)
+        record = storage.read_json(where, f"{key}.json")
+        if record["state"] == state:
+            return Findings(record["drifted"], record, f"{key}.json", f"{key}.html" if f"{stem}.html" in names else None)
+    return None
