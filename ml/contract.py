@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ml.errors import SkewlessError
+from ml.errors import GateError, SkewlessError
 
 TASKS = ("regression", "binary")
 ROLES = ("key", "group", "time", "split", "sample", "target", "feature", "input")
@@ -115,7 +115,15 @@ def from_json(text: str) -> Contract:
 
 
 def load(path: Path) -> Contract:
-    return from_json(path.read_text())
+    """The contract in a file.
+
+    Raises:
+        GateError: for one that another version of this code wrote.
+    """
+    try:
+        return from_json(path.read_text())
+    except (TypeError, KeyError, ValueError) as error:
+        raise GateError(f"{path} was written by another version of Skewless: {error}", "make it anew: skewless run PROJECT") from error
 
 
 def from_manifest(manifest: dict[str, Any], project: str) -> Contract:

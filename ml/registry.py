@@ -88,11 +88,11 @@ def champion_folder(where: Storage, project: str) -> Path:
 def promote(where: Storage, project: str, version: str | None = None, judge: Judge | None = None, force: bool = False) -> Promotion:
     """Make a version the champion, once its files and its receipt have been verified: the one packaged last, if none is named.
 
-    `judge` is given the folders of challenger and champion, and compares them. The first champion has nobody to be compared with.
+    The project's own gates, which `evaluate` has judged, must hold. `judge` is given the folders of challenger and champion, and compares them. The first champion has nobody to be compared with.
     A version that was rolled back stays so until it is named.
 
     Raises:
-        GateError: when the comparison says no, or none is possible, and nothing is forced.
+        GateError: when a gate of the project or the comparison says no, or none is possible, and nothing is forced.
     """
     packaged = storage.read_json(where, where.own(project, "bundle.json"))
     if version is None and packaged is None:
@@ -105,11 +105,13 @@ def promote(where: Storage, project: str, version: str | None = None, judge: Jud
         return Promotion(previous, None, unchanged=True, withheld=chosen)
     if chosen == previous:
         return Promotion(chosen, None, unchanged=True)
+    missed = _missed(where, project, chosen, force)
     comparison = _judged(where, project, chosen, previous, judge, force) if previous and judge else None
-    forced = comparison is not None and not comparison["ok"]
+    forced = bool(missed) or (comparison is not None and not comparison["ok"])
     if previous != (champion(where, project) or {"version": None})["version"]:
         raise GateError(f"another champion of {project} came in between", f"again: skewless promote {project}")
     came = f"{'forced' if forced else 'promoted'}, {comparison['short']}" if comparison else "promoted" if previous else "the first"
+    came += f"; forced past {', '.join(missed)}" if missed else ""
     after = {
         "history": [*record["history"], previous] if previous else [],
         "withdrawn": [name for name in withdrawn if name != chosen],
@@ -137,6 +139,18 @@ def rollback(where: Storage, project: str) -> Promotion:
     }
     _crown(where, project, chosen, after)
     return Promotion(chosen, record["version"], unchanged=False)
+
+
+def _missed(where: Storage, project: str, chosen: str, force: bool) -> list[str]:
+    """The names of the project's gates that do not hold for a version; none, unless it is forced."""
+    metrics = storage.read_local_json(_folder(where, project, chosen) / "metrics.json")
+    missed = [gate for gate in metrics.get("gates", []) if not gate["ok"]]
+    if missed and not force:
+        raise GateError(
+            f"{project}:{chosen} does not pass the project's gates: " + "; ".join(f"{gate['name']}, {gate['says']}" for gate in missed),
+            f"better features or another network; skewless promote {project} --version {chosen} --force goes on record",
+        )
+    return [gate["name"] for gate in missed]
 
 
 def _judged(where: Storage, project: str, chosen: str, previous: str, judge: Judge, force: bool) -> dict[str, Any]:

@@ -84,7 +84,11 @@ def service(where: Storage, checkout: Path, project: str) -> Iterator[int]:
 def rehearse(where: Storage, checkout: Path, project: str, bundle: Path, progress: Progress) -> tuple[dict[str, Any], bool]:
     """Ask the service about the snapshot's test and production rows; what it said, and whether that stood already."""
     about = json.loads((bundle / "bundle.json").read_text())
-    code = {path.name: hash_file(path) for folder in (checkout / "serving", checkout / "ml") for path in sorted(folder.glob("*.py"))}
+    code = {
+        str(path.relative_to(checkout)): hash_file(path)
+        for folder in (checkout / "serving", checkout / "ml")
+        for path in sorted(folder.rglob("*.py"))
+    }
     key = where.own(project, "rehearsals", f"{hash_json([about['id'], code])[:12]}.json")
     known = storage.read_json(where, key)
     if known:

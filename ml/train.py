@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 from torch.nn import functional
 
@@ -130,7 +130,7 @@ def _train(
     model.load_state_dict(state["best"])
     model.cpu()
     calibration = calibrate(model, contract, fitted, dataset.validation_half(folder, contract, "calibration"))
-    save_file(state["best"], out / "weights.safetensors")
+    (out / "weights.safetensors").write_bytes(save(state["best"]))  # its own writer has errors of its own for a full disk
     storage.write_local_json(out / "network.json", asdict(shape))
     storage.write_local_json(out / "calibration.json", calibration)
     (out / "encoding.json").write_text(encoding.to_json(fitted))

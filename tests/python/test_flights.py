@@ -13,12 +13,12 @@ from conftest import CHECKOUT, Checkout
 
 @pytest.fixture(scope="module")
 def flights(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The whole life of the real project, with a network that is trained for three epochs only."""
+    """The whole life of the real project, once."""
     folder = tmp_path_factory.mktemp("flights")
     for name in ("models", "macros", "seeds", "ml", "serving", "tests", "dbt_project.yml", "profiles.yml", "pyproject.toml"):
         os.symlink(CHECKOUT / name, folder / name)
     run = Checkout(folder, "flights")
-    (folder / "run.json").write_text(json.dumps(run.json("run", "flights", "--no-page", "--epochs", "3")))
+    (folder / "run.json").write_text(json.dumps(run.json("run", "flights", "--no-page")))
     return run
 
 
@@ -46,7 +46,7 @@ def test_raw_keeps_the_files_own_text(flights: Checkout) -> None:
 
 def test_the_receipt_covers_ten_thousand_real_rows(steps: dict) -> None:
     receipt = steps["package"]["receipt"]
-    assert receipt["ok"] and receipt["rows"] >= 10_000 and receipt["refused"] == 0 and len(receipt["features"]) >= 10
+    assert receipt["ok"] and receipt["rows"] >= 10_000 and receipt["refused"] == 0 and len(receipt["features"]) >= 25
 
 
 def test_held_back_flights_are_answered_about_as_well_as_test_says(steps: dict) -> None:
@@ -62,6 +62,29 @@ def test_evaluate_prints_the_object_that_was_promised(flights: Checkout) -> None
         assert said["baselines"][name]["rmse"] > 0 and said["baselines"][name]["production_rmse"] > 0
     assert 0.8 < said["test"]["coverage"] < 0.97
     assert said["test"]["rmse"] < said["baselines"]["linear"]["rmse"] < said["baselines"]["mean"]["rmse"]
+
+
+def test_the_gates_hold_and_every_slice_has_its_error_and_coverage(flights: Checkout) -> None:
+    said = flights.json("evaluate", "flights")
+    assert [(gate["name"], gate["ok"]) for gate in said["gates"]] == [
+        ("boosting", True),
+        ("linear_in_production", True),
+        ("coverage", True),
+    ]
+    slices = said["test"]["slices"]
+    assert list(slices) == ["carrier", "origin", "month", "departure_delay_minutes"]
+    assert set(slices["departure_delay_minutes"]) == {"below 0", "0 to 15", "15 to 60", "60 to 180", "180 and more"}
+    assert all(sum(entry["rows"] for entry in entries.values()) == said["test"]["rows"] for entries in slices.values())
+    assert all(0.7 < entry["coverage"] < 1 for entry in slices["departure_delay_minutes"].values())
+
+
+def test_five_dimensions_are_guarded_and_the_audit_finds_the_splits_fair(warehouse: duckdb.DuckDBPyConnection) -> None:
+    guarded = dict(warehouse.sql("select dimension, count(distinct rule_name) from flights_quality group by 1").fetchall())
+    assert set(guarded) == {"valid", "accurate", "consistent", "uniform", "unified"} and sum(guarded.values()) >= 15
+    unfair, fair, least = warehouse.sql(
+        "select count(*) filter (where not is_fair), count(*) filter (where is_fair), min(group_count) from flights_audit"
+    ).fetchone() or (1, 0, 0)
+    assert unfair == 0 and fair >= 50 and least > 20
 
 
 def test_splits_are_disjoint_in_dates_and_production_begins_at_the_cut(warehouse: duckdb.DuckDBPyConnection) -> None:
