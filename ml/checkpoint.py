@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import nn
 
 from ml import storage
@@ -24,7 +25,7 @@ def save(where: Storage, key: str, model: nn.Module, optimizer: torch.optim.Opti
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": value.detach().cpu().clone() for name, value in moments.items()}
     about = {name: json.dumps(state[name]) for name in ("history", "best_epoch", "best_score")}
-    storage.write_file(where, key, lambda path: path.write_bytes(save(tensors, about)))
+    storage.write_file(where, key, lambda path: path.write_bytes(serialise(tensors, about)))
 
 
 def resume(where: Storage, key: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:

@@ -88,7 +88,8 @@ def champion_folder(where: Storage, project: str) -> Path:
 def promote(where: Storage, project: str, version: str | None = None, judge: Judge | None = None, force: bool = False) -> Promotion:
     """Make a version the champion, once its files and its receipt have been verified: the one packaged last, if none is named.
 
-    The project's own gates, which `evaluate` has judged, must hold. `judge` is given the folders of challenger and champion, and compares them. The first champion has nobody to be compared with.
+    The project's own gates, which `evaluate` has judged, must hold. `judge` is given the folders of challenger and champion,
+    and compares them. The first champion has nobody to be compared with.
     A version that was rolled back stays so until it is named.
 
     Raises:
