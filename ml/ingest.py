@@ -99,7 +99,7 @@ def ensure_empty_tables(where: Storage, checkout: Path, projects: list[str]) -> 
             empty = table.schema.empty_table()
             storage.write_file(where, key, lambda path, empty=empty: pq.write_table(empty, path))  # type: ignore[misc]
     for project in projects:
-        key = where.own(project, "predictions", "batch", "_empty", "answers.parquet")  # the source that reads predictions back
+        key = where.own(project, "batches", "_empty", "answers.parquet")  # the source that reads predictions back
         if not storage.exists(where, key):
             storage.write_file(where, key, lambda path: pq.write_table(PREDICTED.empty_table(), path))
 

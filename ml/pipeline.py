@@ -14,7 +14,7 @@ from ml import registry, warehouse
 from ml.console import show
 from ml.errors import GateError
 from ml.verbs.network import score_table
-from ml.verbs.outcome import Context, Outcome
+from ml.verbs.outcome import Context, Outcome, lies
 
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("ingest", []), ("build", []), ("check", []), ("snapshot", []), ("train", []), ("evaluate", []),
@@ -111,7 +111,7 @@ def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str
         "next:",
         f"  {_called(context)} serve {context.project} --port 3000",
         f"  curl -s localhost:3000/predict -H 'Content-Type: application/json' -d '{example}'",
-        f"  open {done['report']['path']} in a browser" if "path" in done.get("report", {}) else "",
+        f"  xdg-open {lies(context, context.where.own('site', f'{context.project}.html'))}",
         f"  {_called(context)} models {context.project}",
         f"  {_called(context)} cost {context.project}",
         "",

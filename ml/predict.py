@@ -77,7 +77,7 @@ def predict(where: Storage, project: str, folder: Path, source: Path, out: Path 
 
 
 def batch_key(where: Storage, project: str, name: str) -> str:
-    return where.own(project, "predictions", "batch", name)
+    return where.own(project, "batches", name)
 
 
 def _answer(loaded: Bundle, source: Path, out: Path, books: Books, progress: Progress) -> None:

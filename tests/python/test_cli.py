@@ -90,7 +90,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(toy: Checkout) -> N
     command = [*toy.command()[:1], "-c", limit, "ingest", "toy", "--root", str(root)]
     done = subprocess.run(command, cwd=toy.folder, env=toy.environment(), capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr and "error:" in done.stderr
-    assert not [path for path in root.rglob("*.parquet") if not path.name.startswith("_")]
+    assert not [path for path in root.rglob("*.parquet") if not any(part.startswith("_") for part in path.parts)]
 
 
 def test_broken_sql_is_told_with_its_model(tmp_path: Path) -> None:

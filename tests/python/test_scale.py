@@ -89,7 +89,7 @@ def write_snapshot(root: Path, rows: int) -> None:
         schema.close()
 
 
-@pytest.mark.parametrize("rows", [(1_200_000, 4_000_000)])
+@pytest.mark.parametrize("rows", [(1_100_000, 3_300_000)])
 def test_memory_does_not_grow_with_the_snapshot(tmp_path: Path, rows: tuple[int, int]) -> None:
     peaks = []
     for count in rows:
@@ -99,4 +99,4 @@ def test_memory_does_not_grow_with_the_snapshot(tmp_path: Path, rows: tuple[int,
         seen, peak = map(int, done.stdout.split())
         assert seen == count
         peaks.append(peak)
-    assert peaks[1] < peaks[0] + 60_000_000  # the rest of the rows are 150 MB as tensors, and more on the way there
+    assert peaks[1] < peaks[0] + 50_000_000  # the other rows are 120 MB as tensors, and more on the way there
