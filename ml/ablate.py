@@ -14,7 +14,7 @@ import pyarrow as pa
 from ml import answer, dataset, storage
 from ml import contract as contracts
 from ml.contract import Contract
-from ml.errors import GateError
+from ml.evaluate import current_run
 from ml.hashing import hash_file
 from ml.metrics import Answers, difference, loss, metric_name, summary
 from ml.storage import Storage
@@ -30,9 +30,7 @@ def ablate(where: Storage, project: str, progress: Progress) -> tuple[dict[str, 
     `change`: the error with the feature shuffled less the error as it is, in the metric's unit; positive when the feature
     helps. The interval resamples whole groups, paired. `earns`: the interval lies above 0.
     """
-    pointer = storage.read_json(where, where.own(project, "run.json"))
-    if pointer is None:
-        raise GateError(f"project {project} has no training run in workspace {where.workspace}", f"run: skewless train {project}")
+    pointer = current_run(where, project)
     run_key = where.own(project, "runs", pointer["id"])
     code, key = hash_file(Path(__file__)), f"{run_key}.ablation.json"
     known = storage.read_json(where, key)

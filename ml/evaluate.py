@@ -28,9 +28,7 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
 
     The test split is read here and nowhere else in training.
     """
-    pointer = storage.read_json(where, where.own(project, "run.json"))
-    if pointer is None:
-        raise GateError(f"project {project} has no training run in workspace {where.workspace}", f"run: skewless train {project}")
+    pointer = current_run(where, project)
     run_key = where.own(project, "runs", pointer["id"])
     code = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in CODE)).hexdigest()[:12]
     key = f"{run_key}.metrics.json"
@@ -71,6 +69,18 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
     )
     storage.write_json(where, key, found)
     return found, False
+
+
+def current_run(where: Storage, project: str) -> dict[str, str]:
+    """The id and the snapshot of the run that evaluate and package mean.
+
+    Raises:
+        GateError: where nothing was trained.
+    """
+    pointer = storage.read_json(where, where.own(project, "run.json"))
+    if pointer is None:
+        raise GateError(f"project {project} has no training run in workspace {where.workspace}", f"run: skewless train {project}")
+    return pointer
 
 
 def _answers(
