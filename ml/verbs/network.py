@@ -60,7 +60,11 @@ def evaluate(context: Context) -> Outcome:
         unchanged = unchanged and known
         shown.append(ablation_table(details["ablation"]))
     return Outcome(
-        score_line(metrics), details, unchanged=unchanged, rows=metrics["test"]["rows"], shown=tuple(part for part in shown if part)
+        score_line(metrics),
+        details,
+        unchanged=unchanged,
+        rows=metrics["test"]["rows"],
+        shown=tuple(piece for part in shown if part for piece in (part, "")),
     )
 
 

@@ -59,13 +59,15 @@ def models(context: Context) -> Outcome:
     found = registry.versions(context.where, context.project)
     metric = "rmse" if any("rmse" in version["test"] for version in found) else "log_loss"
     rows = [
-        [("* " if version["champion"] else "  ") + version["version"], version["created_at"], version["snapshot"],
+        [("* " if version["champion"] else "  ") + version["version"], version["created_at"][:16].replace("T", " "), version["snapshot"],
          f"{version['test'].get(metric, float('nan')):.3f}", f"{version['production'].get(metric, float('nan')):.3f}",
          version["came"] or ""]
         for version in found
     ]  # fmt: skip
-    shown = table(["  version", "created", "snapshot", f"test {metric}", f"production {metric}", "champion by"], rows)
-    return Outcome(f"{len(found)} versions of {context.project}; * is champion", {"versions": found}, shown=(shown,) if found else ())
+    shown = table(["  version", "created (UTC)", "snapshot", "test", "production", "champion by"], rows)
+    return Outcome(
+        f"{len(found)} versions of {context.project}, by {metric}; * is champion", {"versions": found}, shown=(shown,) if found else ()
+    )
 
 
 def predict(context: Context) -> Outcome:
@@ -77,7 +79,8 @@ def predict(context: Context) -> Outcome:
     out = Path(given.out) if given.out else None
     began = time.monotonic()
     books = room.predict(context.where, context.project, folder, Path(given.file), out, context.progress)
-    rate = f", {books.rows / max(time.monotonic() - began, 1e-3):,.0f} rows/s" if not books.unchanged else ""
+    seconds = time.monotonic() - began  # of few rows, most of it is starting
+    rate = f", {books.rows / seconds:,.0f} rows/s" if not books.unchanged and seconds > 10 else ""
     refused = f", rejects in {books.rejects}" if books.rejects else ""
     reasons = sorted(books.reasons.items(), key=lambda item: -item[1])
     shown = (table(["rejected by", "times"], [[name, f"{count:,}"] for name, count in reasons]),) if reasons else ()
