@@ -81,14 +81,14 @@ def lines(
     if level is not None:
         axes.axhline(level, color=QUIET, linewidth=1, linestyle="--")
     if isinstance(x[0], str):
-        step = max(1, len(x) // 8)
+        step = -(-len(x) // 5)  # as many labels as stand side by side
         axes.set_xticks(places[::step], list(x)[::step])
     if log_x:
         axes.set_xscale("log")
         axes.set_xticks(places, [f"{place:,.0f}" for place in places])
         axes.minorticks_off()
     if len(series) > 1:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=9)
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(color=GRID, linewidth=0.8)

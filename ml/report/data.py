@@ -69,19 +69,13 @@ def profiles(found: Sources) -> Section:
     for profile in found.profiles:
         rows = []
         for column in profile["columns"]:
-            numbers = column.get("numbers") or {}
-            quantiles = numbers.get("quantiles") or {}
-            middle = quantiles.get("50", quantiles.get(50)) if isinstance(quantiles, dict) else None
+            middle = (column["numbers"] or {}).get("p50")
             top = column["top"][0] if column["top"] else None
             common = f"{top['value']} ({top['share']:.1%})" if top else ""
             rows.append([
                 column["name"], column["type"], f"{column['nulls'] / max(column['rows'], 1):.2%}", f"{column['distinct']:,}",
-                "" if middle is None else f"{middle:g}", common, "; ".join(_said(entry) for entry in column["suspicions"]),
+                "" if middle is None else f"{middle:.4g}", common, "; ".join(entry["says"] for entry in column["suspicions"]),
             ])  # fmt: skip
         parts.append(f"<h3>{profile['table']}, {profile['rows']:,} rows</h3>")
         parts.append(table(["column", "reads as", "missing", "distinct", "median", "most common", "suspicious"], rows, (0, 1, 5, 6)))
     return Section("profile", "Raw tables", "".join(parts))
-
-
-def _said(entry: Any) -> str:
-    return str(entry.get("says", entry)) if isinstance(entry, dict) else str(entry)

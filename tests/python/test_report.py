@@ -29,6 +29,7 @@ def page(lived: Checkout) -> Path:
     lived.json("train", "toy", "--epochs", "2", "--curve")
     lived.json("evaluate", "toy", "--ablate")
     lived.json("package", "toy")
+    lived.json("profile", "toy", "parcels")
     lived.json("promote", "toy", "--force")  # two epochs are worse than the champion
     return Path(lived.json("report", "toy")["path"])
 
@@ -47,7 +48,7 @@ def test_the_page_says_what_the_steps_found(page: Path, lived: Checkout) -> None
     version = json.loads((lived.own / "champion").read_text())["version"]
     assert f"Champion {version}" in text and version in text.split('id="versions"')[1]
     assert "502 raw rows = 494 clean, 6 quarantined, 2 duplicates" in text
-    assert "Learning curve" in text and "Shuffling one feature" in text and "depot open" in text
+    assert "parcels, 502 rows" in text and "Learning curve" in text and "Shuffling one feature" in text and "depot open" in text
     sections = re.findall(r'<section id="(\w+)">', text)
     assert sections == ["accuracy", "answers", "slices", "features", "quality", "audit", "profile", "drift", "versions", "cost"]
     assert all(f'href="#{section}"' in text for section in sections)
