@@ -57,8 +57,7 @@ def test_a_champion_that_the_store_has_lost_is_told(lived: Checkout, verb: str) 
 
 @pytest.mark.parametrize(
     ("verb", "size"),
-    [("ingest", 4_000), ("snapshot", 2_000), ("train", 4_000), ("evaluate", 1_000), ("package", 3_000), ("predict", 400),
-     ("report", 20_000), ("profile", 400)],
+    [("ingest", 4_000), ("snapshot", 2_000), ("train", 4_000), ("predict", 400), ("report", 20_000)],
 )  # fmt: skip
 def test_a_full_disk_is_told_and_the_same_command_finishes_with_room(lived: Checkout, full: Path, verb: str, size: int) -> None:
     root, kept = full, full.with_name("kept")
@@ -66,17 +65,15 @@ def test_a_full_disk_is_told_and_the_same_command_finishes_with_room(lived: Chec
         shutil.move(root / "raw", kept)
     elif verb == "snapshot":
         shutil.rmtree(root / "workspaces/default/toy/snapshots")
-    elif verb == "package":
-        shutil.rmtree(root / "workspaces/default/toy/bundles")
     (lived.folder / "in.csv").write_text("sent_at,depot\n" + "2024-03-05T14:30:00,A\n" * 500)
-    more = {"train": ["--epochs", "2", "--seed", "9"], "predict": ["in.csv", "-o", str(root / "out.parquet")], "evaluate": ["--ablate"],
-            "profile": ["parcels"]}.get(verb, [])  # fmt: skip
+    more = {"train": ["--epochs", "2", "--seed", "9"], "predict": ["in.csv", "-o", str(root / "out.parquet")]}.get(verb, [])
     arguments = [verb, "toy", *more, "--root", str(root)]
     code, text = said(lived, [*lived.command()[:1], "-c", FULL.format(size=size), *arguments])
     assert code == 1 and "Traceback" not in text and "error:" in text and "do:" in text, text
-    assert not list(root.rglob("out.parquet"))
+    assert not (root / "out.parquet").exists()
     code, text = said(lived, lived.command(*arguments))
     assert code == 0, text
+    (root / "out.parquet").unlink(missing_ok=True)
     if verb == "ingest":  # the snapshot wants files that are older than its build
         shutil.rmtree(root / "raw")
         shutil.move(kept, root / "raw")
@@ -96,6 +93,7 @@ def test_ctrl_c_is_an_answer_not_a_crash_and_the_same_command_goes_on(lived: Che
     process = subprocess.Popen(
         lived.command(*arguments), cwd=lived.folder, env=lived.environment(), start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests in the background ignores it
     )  # fmt: skip
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group

@@ -119,7 +119,7 @@ def test_predictions_can_be_read_back_as_a_dbt_source(lived: Checkout, tmp_path:
 
 
 def test_a_killed_run_leaves_no_half_written_answer(lived: Checkout, tmp_path: Path) -> None:
-    source, out = write(tmp_path / "in.csv", many(60_000)), tmp_path / "out.parquet"
+    source, out = write(tmp_path / "in.csv", many(30_000)), tmp_path / "out.parquet"
     command = lived.command("predict", "toy", str(source), "-o", str(out))
     process = subprocess.Popen(command, cwd=lived.folder, env=lived.environment(), start_new_session=True, stdout=subprocess.DEVNULL)
     until = time.monotonic() + 60
@@ -128,13 +128,13 @@ def test_a_killed_run_leaves_no_half_written_answer(lived: Checkout, tmp_path: P
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not out.exists() and not (tmp_path / "out.rejects.parquet").exists()
-    assert lived.json("predict", "toy", str(source), "-o", str(out))["answered"] == 60_000
+    assert lived.json("predict", "toy", str(source), "-o", str(out))["answered"] == 30_000
 
 
 def test_memory_does_not_grow_with_the_file(lived: Checkout, tmp_path: Path) -> None:
     script = "import resource, sys; from ml.cli import main; main(sys.argv[1:]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     peaks = []
-    for count in (10_000, 80_000):
+    for count in (5_000, 40_000):
         source = write(tmp_path / f"{count}.csv", many(count))
         command = [sys.executable, "-c", script, "predict", "toy", str(source), "-o", str(tmp_path / "out.parquet")]
         done = subprocess.run(command, cwd=lived.folder, env=lived.environment(), capture_output=True, text=True, check=True)

@@ -17,8 +17,9 @@ from ml.contract import Column, Contract
 
 TRAIN = """
 import resource, sys
-from ml import storage
+from ml import dataset, storage
 from ml.train import TrainConfig, train
+dataset.BUFFER_BATCHES = 2  # what a million rows do to a large buffer, these do to a small one
 run = train(storage.open_storage(sys.argv[1], "default"), "big", TrainConfig(epochs=1, batch_size=8192), lambda label, done, total: None)
 print(run.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
@@ -89,7 +90,7 @@ def write_snapshot(root: Path, rows: int) -> None:
         schema.close()
 
 
-@pytest.mark.parametrize("rows", [(1_100_000, 3_300_000)])
+@pytest.mark.parametrize("rows", [(300_000, 1_500_000)])
 def test_memory_does_not_grow_with_the_snapshot(tmp_path: Path, rows: tuple[int, int]) -> None:
     peaks = []
     for count in rows:
@@ -99,4 +100,4 @@ def test_memory_does_not_grow_with_the_snapshot(tmp_path: Path, rows: tuple[int,
         seen, peak = map(int, done.stdout.split())
         assert seen == count
         peaks.append(peak)
-    assert peaks[1] < peaks[0] + 50_000_000  # the other rows are 120 MB as tensors, and more on the way there
+    assert peaks[1] < peaks[0] + 40_000_000  # the other rows are 60 MB as tensors, and more on the way there

@@ -91,6 +91,14 @@ def until_served(port: int, version: str) -> None:
     raise AssertionError(f"{version} was not swapped in")
 
 
+def until_all_saw_it(clients: list[Client]) -> None:
+    """Wait until every client has asked anew and been answered: two more answers, as one may have been on its way."""
+    seen, end = [len(client.seen) for client in clients], time.monotonic() + 60
+    while any(len(client.seen) < before + 2 for client, before in zip(clients, seen, strict=True)):
+        assert time.monotonic() < end, "a client has stopped asking"
+        time.sleep(0.02)
+
+
 def crown(where: Storage, version: str) -> None:
     """The record as `promote` writes it, for versions that promote would refuse, and without its seconds."""
     record = registry.champion(where, "toy")
@@ -123,14 +131,18 @@ def test_clients_see_each_swap_once_and_no_failure(lived: Checkout, where: Stora
     try:
         lived.skewless("promote", "toy", "--version", versions.second, "--force")
         until_served(port, versions.second)
+        until_all_saw_it(clients)
         lived.skewless("rollback", "toy")
         until_served(port, versions.first)
+        until_all_saw_it(clients)
         lived.skewless("promote", "toy", "--version", versions.wider, "--force")
         until_served(port, versions.wider)
         wider = get(port, "/openapi.json").json(), get(port, "/contract").json(), get(port, "/").text
         new_client = httpx.post(f"http://127.0.0.1:{port}/predict", json={**ROW, "handler": "swift"}, timeout=60)
+        until_all_saw_it(clients)
         lived.skewless("rollback", "toy")
         until_served(port, versions.first)
+        until_all_saw_it(clients)
     finally:
         stop.set()
         for thread in threads:
