@@ -150,3 +150,17 @@ def test_the_notebook_runs_from_top_to_bottom(flights: Checkout) -> None:
     assert done.returncode == 0, done.stderr
     assert "of 200,780 train rows" in done.stdout and "tuning RMSE" in done.stdout
     assert (flights.own / "run.json").read_text() == before
+
+
+def test_fitted_lookups_have_the_same_bits_on_any_number_of_threads(flights: Checkout, warehouse: duckdb.DuckDBPyConnection) -> None:
+    nodes = json.loads((flights.root / "workspaces/default/compile/manifest.json").read_text())["nodes"]
+    names = ["flights_carrier_history", "flights_route_history", "flights_congestion", "flights_weather_usual"]
+    for name in names:
+        sql = nodes[f"model.skewless.{name}"]["compiled_code"]
+        seen = set()
+        for threads in (1, 2, 4, 4, 4):
+            opened = warehouse.cursor()
+            opened.execute(f"set threads = {threads}")
+            seen.add(hash(tuple(opened.execute(f"select * from ({sql}) order by all").fetchall())))
+        assert len(seen) == 1, name
+    warehouse.execute("reset threads")
