@@ -17,7 +17,7 @@ from ml.storage import Storage
 
 @dataclass
 class Entry:
-    """One step run. Times in seconds, memory and bytes in bytes, cost in US dollars."""
+    """One step run. Times in seconds, memory in bytes, cost in US dollars; `bytes` are what ingest and predict read, or others keep."""
 
     step: str
     project: str

@@ -223,6 +223,13 @@ def probe(storage: Storage, key: str) -> None:
         raise NotADirectoryError(errno.EACCES, "no folder can be made here", str(_nearest(folder)))
 
 
+def size(storage: Storage, key: str) -> int:
+    """The bytes of a file, or of all files below a key; 0 where nothing is."""
+    path = _local(storage, key)
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
 def free_bytes(storage: Storage) -> int:
     """What the file system of the root has left."""
     return shutil.disk_usage(_nearest(_local(storage, ""))).free

@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from ml import storage
 from ml.console import table
 from ml.errors import UsageError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
@@ -106,6 +107,7 @@ def build(context: Context) -> Outcome:
         f"{built.nodes} dbt nodes green{f', {built.warnings} warned' if built.warnings else ''}{counted}",
         {"nodes": built.nodes, "warnings": built.warnings, "books": books, "invocation_id": built.invocation_id},
         unchanged=built.unchanged, rows=books["raw"] if books else 0,
+        bytes=storage.size(context.where, context.where.own("warehouse.duckdb")),
     )  # fmt: skip
 
 
@@ -141,5 +143,5 @@ def snapshot(context: Context) -> Outcome:
     return Outcome(
         f"{taken.id}: {counts}, {place}",
         {"snapshot": taken.id, "counts": taken.counts, "path": place},
-        unchanged=taken.unchanged, rows=sum(taken.counts.values()),
+        unchanged=taken.unchanged, rows=sum(taken.counts.values()), bytes=storage.size(context.where, taken.key),
     )  # fmt: skip

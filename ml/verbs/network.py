@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from ml import storage
 from ml.console import table
 from ml.verbs.outcome import Context, Outcome, lies
 
@@ -33,7 +34,7 @@ def train(context: Context) -> Outcome:
     sample = f" on {config.sample:.4g} of train" if config.sample < 1 else ""
     return Outcome(
         f"{run.id}{sample}: best of {run.epochs} epochs is {run.best_epoch + 1}, tuning score {run.score:.4g}, {place}",
-        details, unchanged=unchanged, rows=run.rows * run.epochs, shown=tuple(shown),
+        details, unchanged=unchanged, rows=run.rows * run.epochs, bytes=storage.size(context.where, run.key), shown=tuple(shown),
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def package(context: Context) -> Outcome:
     return Outcome(
         f"{tag}: receipt over {made.receipt['verdict']}",
         {"version": made.id, "tag": tag, "receipt": made.receipt, "path": lies(context, made.key)},
-        unchanged=made.unchanged, rows=made.receipt["rows"],
+        unchanged=made.unchanged, rows=made.receipt["rows"], bytes=storage.size(context.where, made.key),
     )  # fmt: skip
 
 

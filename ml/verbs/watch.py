@@ -4,6 +4,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from ml import storage
 from ml.console import size, table
 from ml.errors import GateError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
@@ -75,7 +76,9 @@ def report(context: Context) -> Outcome:
     key, titles, unchanged = room.report(context.where, context.project, context.progress)
     place = lies(context, key)
     sections = f"{len(titles)} sections, " if titles else ""
-    return Outcome(f"{sections}{place}", {"path": context.where.uri(key), "sections": titles}, unchanged=unchanged)
+    return Outcome(
+        f"{sections}{place}", {"path": context.where.uri(key), "sections": titles}, unchanged, bytes=storage.size(context.where, key)
+    )
 
 
 def cost(context: Context) -> Outcome:
@@ -87,6 +90,7 @@ def cost(context: Context) -> Outcome:
             total["step"],
             str(total["runs"]),
             f"{total['rows']:,}",
+            size(total["bytes"]) if total["bytes"] else "",
             f"{total['wall_s']:.1f}",
             f"{total['cpu_s']:.1f}",
             size(total["peak_memory_bytes"]),
@@ -95,7 +99,7 @@ def cost(context: Context) -> Outcome:
         for total in totals
     ]
     spent = sum(total["cost_usd"] for total in totals)
-    shown = table(["step", "runs", "rows", "wall s", "CPU s", "peak memory", "USD"], rows)
+    shown = table(["step", "runs", "rows", "bytes", "wall s", "CPU s", "peak memory", "USD"], rows)
     return Outcome(
         f"{sum(total['runs'] for total in totals)} step runs of {context.project}, {spent:.2f} USD paid to engines",
         {"steps": totals, "cost_usd": spent},

@@ -38,7 +38,7 @@ def test_every_step_leaves_a_ledger_row_with_what_it_used(lived: Checkout) -> No
     steps = {step["step"]: step for step in lived.json("cost", "toy")["steps"]}
     assert {"run", "check", "drift", *REDONE} <= set(steps)
     assert steps["train"]["rows"] > 336 and steps["train"]["wall_s"] > 0 and steps["train"]["peak_memory_bytes"] > 100e6
-    assert steps["ingest"]["bytes"] > 10_000
+    assert all(steps[verb]["bytes"] > 10_000 for verb in ("ingest", "build", "snapshot", "train", "package", "report"))
 
 
 def test_a_feature_is_one_line_of_sql_and_one_entry_of_yaml(lived: Checkout) -> None:
