@@ -181,3 +181,17 @@ def test_a_file_of_sql_is_one_model_one_macro_or_one_test_of_its_own_name(checko
             assert re.findall(r"{%-? test (\w+)\(", text) == [path.stem]
         else:
             assert len(path.stem.split("_")) > 2, f"{path.stem} is no promise"
+
+
+def test_layers_are_written_in_one_file(checkout: Path) -> None:
+    """A data scientist who replaces the network looks in one place."""
+    writing = set()
+    for path in python_files(checkout, "ml", "serving"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and any("Module" in ast.unparse(base) for base in node.bases):
+                writing.add(path.name)
+            if isinstance(node, ast.Attribute) and re.fullmatch(
+                r"nn\.(Linear|Embedding|Sequential|Dropout|Conv\w+|\w+Norm)", ast.unparse(node)
+            ):
+                writing.add(path.name)
+    assert writing == {"network.py"}
