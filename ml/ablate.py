@@ -15,12 +15,13 @@ from ml import answer, dataset, storage
 from ml import contract as contracts
 from ml.contract import Contract
 from ml.evaluate import current_run
-from ml.hashing import hash_file
-from ml.metrics import Answers, difference, loss, metric_name, summary
+from ml.hashing import hash_code
+from ml.metrics import Answers, answers_of, difference, loss, metric_name, summary
 from ml.storage import Storage
 
 MAX_ROWS = 100_000  # a prefix of the shards is a random sample
 SHUFFLES = 3
+CODE = ("ablate.py", "answer.py", "metrics.py")  # what the numbers depend on, besides weights and data
 Progress = Callable[[str, float, float], None]
 
 
@@ -32,19 +33,19 @@ def ablate(where: Storage, project: str, progress: Progress) -> tuple[dict[str, 
     """
     pointer = current_run(where, project)
     run_key = where.own(project, "runs", pointer["id"])
-    code, key = hash_file(Path(__file__)), f"{run_key}.ablation.json"
+    code, key = hash_code(Path(__file__).parent, CODE), f"{run_key}.ablation.json"
     known = storage.read_json(where, key)
     if known and known["code"] == code:
         return known, True
     folder = storage.fetch(where, where.own(project, "snapshots", pointer["snapshot"]))
     contract = contracts.load(folder / "contract.json")
     model = answer.load_network(storage.fetch(where, run_key), contract)
-    table = pa.Table.from_batches(dataset.record_batches(folder, "validation")).slice(0, MAX_ROWS)
-    truth = dataset.target_values(table.combine_chunks().to_batches()[0], contract.only("target"))
-    unique, index = np.unique(np.array([str(value) for value in table[contract.only("group")].to_pylist()]), return_inverse=True)
+    table = pa.Table.from_batches(dataset.first(dataset.record_batches(folder, "validation"), MAX_ROWS))
+    truth = np.concatenate([dataset.target_values(batch, contract.only("target")) for batch in table.to_batches()])
+    groups = [str(value) for value in table[contract.only("group")].to_pylist()]
 
     def answers(features: pa.Table) -> Answers:
-        return Answers(truth, answer.predict(model, features).prediction, index, len(unique))
+        return answers_of(truth, answer.predict(model, features).prediction, groups)
 
     whole, parts = answers(table), _parts(contract)
     rows = []
@@ -58,7 +59,7 @@ def ablate(where: Storage, project: str, progress: Progress) -> tuple[dict[str, 
         "code": code,
         "metric": name,
         "rows_read": len(truth),
-        "groups": len(unique),
+        "groups": whole.groups,
         name: float(summary(loss(whole, contract.task).mean(), contract.task)),
         "rows": sorted(rows, key=lambda row: -row["change"]),
     }

@@ -14,7 +14,7 @@ from sqlglot.lineage import lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope, traverse_scope
 
-from ml import contract as contracts
+from ml import manifest as manifests
 from ml.contract import Contract
 from ml.errors import SkewlessError
 from ml.lineage import parsed
@@ -82,7 +82,7 @@ class _Tracer:
         node = self._nodes[relation]
         if self._is_staging(node):
             entry = node["columns"].get(column, {})
-            available = contracts.meta(entry).get("available", "departure")
+            available = manifests.meta(entry).get("available", "departure")
             if available not in WORDS:
                 raise SkewlessError(f"{relation}.{column} is available {available!r}", f"write one of {', '.join(WORDS)}")
             yield Origin(relation, column, available)
@@ -103,13 +103,13 @@ class _Tracer:
 
     def _is_fitted(self, node: dict[str, Any]) -> bool:
         """A lookup that is computed from the rows that it will be joined to."""
-        parents = {parent["name"] for parent in contracts.parents(self._manifest, node)} if node["resource_type"] == "model" else set()
+        parents = {parent["name"] for parent in manifests.parents(self._manifest, node)} if node["resource_type"] == "model" else set()
         return node["name"] in self._contract.lookups and self._contract.request_relation in parents
 
     def _require_train(self, node: dict[str, Any]) -> None:
         """Every select from the request relation keeps to the train split, in its own WHERE."""
         request = self._nodes[self._contract.request_relation]
-        split = next(name for name, entry in request["columns"].items() if contracts.meta(entry).get("role") == "split")
+        split = next(name for name, entry in request["columns"].items() if manifests.meta(entry).get("role") == "split")
         for scope in traverse_scope(parsed(node["compiled_code"], node["name"])):
             reads = any(isinstance(source, exp.Table) and source.name == request["name"] for source in scope.sources.values())
             if reads and not _keeps_to_train(scope.expression, split):
@@ -132,17 +132,20 @@ class _Tracer:
                 if table.name in self._nodes:
                     schema[table.name] = dict.fromkeys(self._outputs(table.name), "varchar")
             scope = build_scope(_with_join_keys(qualify(tree, schema=schema, dialect=DIALECT, validate_qualify_columns=False)))
-            if scope is None:
+            if scope is None or not isinstance(scope.expression, exp.Query):
                 raise SkewlessError(f"the SQL of {relation} cannot be followed to its sources", "write it as a select")
             self._scopes[relation] = scope
+            self._columns[relation] = scope.expression.named_selects
         return self._scopes[relation]
 
     def _outputs(self, relation: str) -> list[str]:
         """The columns of a model: staging and seeds list theirs in YAML, others say them in their SQL."""
         if relation not in self._columns:
             node = self._nodes[relation]
-            listed = node["resource_type"] == "seed" or self._is_staging(node)
-            self._columns[relation] = list(node["columns"]) if listed else self._scope(relation).expression.named_selects  # type: ignore[attr-defined]
+            if node["resource_type"] == "seed" or self._is_staging(node):
+                self._columns[relation] = list(node["columns"])
+            else:
+                self._scope(relation)  # which notes them
         return self._columns[relation]
 
 

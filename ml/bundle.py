@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ml.answer import Model
 
 FORMAT = 1
+RUN_FILES = ("weights.safetensors", "network.json", "encoding.json", "calibration.json")  # what a bundle takes from its run
 RECEIPT_ROWS = 10_000
 REQUEST_SIZE = 1_000
 ABSOLUTE, RELATIVE = 1e-12, 1e-9
@@ -72,7 +73,7 @@ def package(where: Storage, project: str, metrics: dict[str, Any], progress: Pro
         return Package(identity, key, storage.read_json(where, f"{key}/receipt.json"), unchanged=True)
 
     with storage.staging(where, key) as out:
-        for name in ("weights.safetensors", "network.json", "encoding.json", "calibration.json"):
+        for name in RUN_FILES:
             shutil.copy(run / name, out / name)
         for name in ("contract.json", "online.sql"):
             shutil.copy(frozen / name, out / name)

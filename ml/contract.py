@@ -1,12 +1,12 @@
 """A dbt manifest → Contract: the columns of a project, their roles and kinds, its inputs, rules, lookups and online SQL."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ml.errors import GateError, SkewlessError
+from ml.manifest import checked_node, features_node, meta, model_named, parents, rule_meta
 
 TASKS = ("regression", "binary")
 ROLES = ("key", "group", "time", "split", "sample", "target", "feature", "input")
@@ -162,42 +162,6 @@ def from_manifest(manifest: dict[str, Any], project: str) -> Contract:
     return contract
 
 
-def features_node(manifest: dict[str, Any], project: str) -> dict[str, Any]:
-    """The model of a project that declares `meta.ml`."""
-    found = [node for node in models(manifest) if node["original_file_path"].startswith(f"models/{project}/") and meta(node).get("ml")]
-    if len(found) != 1:
-        named = ", ".join(node["name"] for node in found) or "none"
-        raise SkewlessError(
-            f"one model of project {project} must declare its target with meta.ml; found {named}",
-            f"see models/flights/marts/flights_features.yml, and give models/{project} one such entry",
-        )
-    return found[0]
-
-
-def checked_node(manifest: dict[str, Any], request: dict[str, Any]) -> dict[str, Any] | None:
-    """The parent of the request relation that carries rules, if any."""
-    carrying = (node for node in parents(manifest, request) if any(_rule_meta(column) for column in node["columns"].values()))
-    return next(carrying, None)
-
-
-def models(manifest: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    return (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
-
-
-def model_named(manifest: dict[str, Any], name: str) -> dict[str, Any] | None:
-    return next((node for node in models(manifest) if node["name"] == name), None)
-
-
-def parents(manifest: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
-    """The models and seeds that a node reads directly."""
-    return [manifest["nodes"][parent] for parent in node["depends_on"]["nodes"] if parent in manifest["nodes"]]
-
-
-def meta(entry: dict[str, Any]) -> dict[str, Any]:
-    """The meta of a node or of a column's entry, wherever dbt has put it."""
-    return {**entry.get("meta", {}), **entry.get("config", {}).get("meta", {})}
-
-
 def column_type(entry: dict[str, Any], place: str) -> str:
     written = (entry.get("data_type") or "").lower().split("(")[0].strip()
     if written not in TYPES:
@@ -219,16 +183,12 @@ def _columns(node: dict[str, Any]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _rule_meta(entry: dict[str, Any]) -> dict[str, Any]:
-    return meta(entry).get("rule") or {}
-
-
 def _rules(node: dict[str, Any] | None) -> tuple[Rule, ...]:
     if node is None:
         return ()
     rules = []
     for entry in node["columns"].values():
-        about = _rule_meta(entry)
+        about = rule_meta(entry)
         if about:
             if not entry["name"].startswith("ok_") or about.get("action") not in ("quarantine", "flag"):
                 raise SkewlessError(

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from ml import answer, dataset, snapshot, storage, train
 from ml import contract as contracts
-from ml.metrics import Answers, metric_name, metrics
+from ml.contract import Contract
+from ml.metrics import Answers, answers_of, metric_name, metrics
 from ml.storage import Storage
 from ml.train import TrainConfig
 
@@ -30,7 +31,7 @@ def curve(where: Storage, project: str, config: TrainConfig, progress: Progress)
     name, points, unchanged = metric_name(contract.task), [], True
     for share in SHARES:
         epochs = round(config.epochs * min(1 / share, MOST_EPOCHS))
-        rows = sum(batch.num_rows for batch in dataset.sampled(folder, contract, share, [contract.only("sample")]))
+        rows = dataset.count_sampled(folder, contract, share)
         if rows < LEAST_ROWS:
             continue
 
@@ -40,11 +41,17 @@ def curve(where: Storage, project: str, config: TrainConfig, progress: Progress)
         run = train.train(where, project, replace(config, sample=share, epochs=epochs), named, current=False)
         unchanged = unchanged and run.unchanged
         model = answer.load_network(storage.fetch(where, run.key), contract)
-        tuning = pa.Table.from_batches(dataset.validation_half(folder, contract, "tuning"))
-        truth = np.concatenate([dataset.target_values(batch, contract.only("target")) for batch in tuning.to_batches()])
-        groups, index = np.unique(np.array([str(value) for value in tuning[contract.only("group")].to_pylist()]), return_inverse=True)
-        found = metrics(Answers(truth, answer.predict(model, tuning).prediction, index, len(groups)), contract.task)
+        found = metrics(_tuning_answers(model, contract, folder), contract.task)
         points.append({"share": share, "rows": rows, "error": found[name], "interval": found[f"{name}_interval"], "run": run.id})
     record = {"project": project, "snapshot": snapshot_id, "metric": name, "target": contract.only("target"), "points": points}
     storage.write_json(where, where.own(project, "curve.json"), record)
     return record, unchanged
+
+
+def _tuning_answers(model: answer.Model, contract: Contract, folder: Path) -> Answers:
+    truth, predictions, groups = [], [], []
+    for batch in dataset.validation_half(folder, contract, "tuning"):
+        truth.append(dataset.target_values(batch, contract.only("target")))
+        predictions.append(answer.predict(model, batch).prediction)
+        groups += [str(value) for value in batch[contract.only("group")].to_pylist()]
+    return answers_of(np.concatenate(truth), np.concatenate(predictions), groups)

@@ -48,6 +48,15 @@ def record_batches(snapshot: Path, split: str) -> Iterator[pa.RecordBatch]:
             yield from file.iter_batches(READ_ROWS)
 
 
+def first(batches: Iterator[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
+    """At most so many rows, and no batch read beyond them; of shards, a prefix is a random sample."""
+    for batch in batches:
+        yield batch.slice(0, most)
+        most -= min(most, batch.num_rows)
+        if not most:
+            return
+
+
 def sampled(snapshot: Path, contract: Contract, share: float, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The train rows whose sample hash lies below a share: a prefix, because the shards stand in that order."""
     bound, name = round(share * BUCKETS), contract.only("sample")
@@ -59,6 +68,11 @@ def sampled(snapshot: Path, contract: Contract, share: float, columns: list[str]
                     yield batch.slice(0, inside)
                 if inside < batch.num_rows:
                     return
+
+
+def count_sampled(snapshot: Path, contract: Contract, share: float) -> int:
+    """How many train rows `sampled` yields; only the sample column is read."""
+    return sum(batch.num_rows for batch in sampled(snapshot, contract, share, [contract.only("sample")]))
 
 
 def validation_half(snapshot: Path, contract: Contract, half: str) -> Iterator[pa.RecordBatch]:

@@ -1,6 +1,5 @@
 """What a trained network is worth: errors by split and slice beside the baselines on the same rows, and the project's gates."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from ml import answer, baselines, dataset, storage
 from ml import contract as contracts
 from ml.contract import Contract
 from ml.errors import GateError
-from ml.metrics import Answers, by_slice, difference, metric_name, metrics
-from ml.slices import labels
+from ml.hashing import hash_code
+from ml.metrics import Answers, answers_of, by_slice, difference, metric_name, metrics
+from ml.slices import in_order, labels
 from ml.storage import Storage
 
 SPLITS = ("test", "production")
@@ -30,7 +30,7 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
     """
     pointer = current_run(where, project)
     run_key = where.own(project, "runs", pointer["id"])
-    code = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in CODE)).hexdigest()[:12]
+    code = hash_code(Path(__file__).parent, CODE)
     key = f"{run_key}.metrics.json"
     known = storage.read_json(where, key)
     if known and known["code"] == code:
@@ -109,13 +109,13 @@ def _answers(
             named[slice_.name].append(labels(slice_, batch))
         done += batch.num_rows
         progress(f"evaluating {split}", done, total)
-    unique, index = np.unique(np.array(groups), return_inverse=True)
-    answers = Answers(np.concatenate(truth), np.concatenate(predictions), index, len(unique))
+    answers = answers_of(np.concatenate(truth), np.concatenate(predictions), groups)
     inside = np.concatenate(within) if within else None
     extra: dict[str, Any] = {}
     if inside is not None:
         extra = {"coverage": float(inside.mean()), "interval_width": float(np.concatenate(width).mean())}
-    extra["slices"] = {name: by_slice(answers, np.concatenate(parts), inside, contract.task) for name, parts in named.items()}
+    found = {name: by_slice(answers, np.concatenate(parts), inside, contract.task) for name, parts in named.items()}
+    extra["slices"] = {name: {label: entries[label] for label in sorted(entries, key=in_order)} for name, entries in found.items()}
     kept = {"truth": answers.truth, "prediction": answers.answer}
     kept |= {"lower": np.concatenate(lower), "upper": np.concatenate(upper)} if lower else {}
     sample = pa.table({name: values[:KEPT_ROWS].astype(np.float32) for name, values in kept.items()})

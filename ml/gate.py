@@ -1,6 +1,5 @@
 """The promotion gate: a challenger and the champion answer the same test rows, and their errors are compared, paired by group."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,8 @@ import pyarrow.parquet as pq
 from ml import answer, bundle, dataset, online, storage
 from ml.bundle import Bundle
 from ml.errors import GateError, SkewlessError
-from ml.metrics import Answers, difference, loss, metric_name, summary
+from ml.hashing import hash_code
+from ml.metrics import answers_of, difference, loss, metric_name, summary
 from ml.storage import Storage
 
 MOST_WORSE = 0.02  # of the champion's error, in the point estimate
@@ -34,7 +34,7 @@ def compare(where: Storage, project: str, challenger: Path, champion: Path, prog
     Raises:
         GateError: when nothing can be compared: another target, a snapshot that is gone, no row that both answer.
     """
-    code = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in CODE)).hexdigest()[:12]
+    code = hash_code(Path(__file__).parent, CODE)
     key = key_of(where, project, challenger.name, champion.name)
     known = storage.read_json(where, key)
     if known and known["code"] == code:
@@ -59,8 +59,7 @@ def compare(where: Storage, project: str, challenger: Path, champion: Path, prog
     if not any(len(part[0]) for part, _ in asked):
         raise _cannot(challenger, champion, f"no test row is left; one of the two refuses {left_out:,}")
     truth, own, other, names = (np.concatenate(column) for column in zip(*(part for part, _ in asked), strict=True))
-    groups, index = np.unique(names, return_inverse=True)
-    both = Answers(truth, own, index, len(groups)), Answers(truth, other, index, len(groups))
+    both = answers_of(truth, own, names), answers_of(truth, other, names)
     errors = [float(summary(loss(answers, contract.task).mean(), contract.task)) for answers in both]
     found = {
         "challenger": ours.id,
@@ -74,7 +73,7 @@ def compare(where: Storage, project: str, challenger: Path, champion: Path, prog
         "asked": "all rows of the test split" if rows is shard_rows else "the frozen request rows of the test split",
         "rows": len(truth),
         "left_out": left_out,
-        "groups": len(groups),
+        "groups": both[0].groups,
         "group": contract.only("group"),
     }
     found |= verdict(found)
@@ -111,9 +110,9 @@ def shard_rows(ours: Bundle, theirs: Bundle, frozen: Path, progress: Progress) -
     """The test shards: their features are those that either bundle computes online, as the receipts say."""
     total, done = dataset.count_rows(frozen, "test"), 0
     for batch in dataset.record_batches(frozen, "test"):
-        predicted = [answer.predict(opened.model, batch).prediction for opened in (ours, theirs)]
+        own, other = (answer.predict(opened.model, batch).prediction for opened in (ours, theirs))
         truth = dataset.target_values(batch, ours.contract.only("target"))
-        yield (truth, *predicted, _texts(batch[ours.contract.only("group")])), 0  # type: ignore[misc]
+        yield (truth, own, other, _texts(batch[ours.contract.only("group")])), 0
         done += batch.num_rows
         progress("comparing with the champion", done, total)
 

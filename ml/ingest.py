@@ -134,7 +134,7 @@ def load_ids(where: Storage, checkout: Path, project: str) -> list[str]:
 
 
 def _load(where: Storage, table: RawTable, path: Path, progress: Progress) -> Load:
-    load_id, size = content_hash(path)
+    load_id, size = _content_hash(path)
     key = f"{table.key}/{load_id}.parquet"
     record_key = f"raw/{table.project}/_loads/{table.name}/{load_id}.json"
     record = storage.read_json(where, record_key)
@@ -229,7 +229,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise SkewlessError(f"{path} cannot be read: {said}", "check that the file is whole, UTF-8, and closes its quotes") from error
 
 
-def content_hash(path: Path) -> tuple[str, int]:
+def _content_hash(path: Path) -> tuple[str, int]:
     """The load id, 16 hexadecimal digits of the sha256 of the unpacked bytes, and their number."""
     digest, size = hashlib.sha256(), 0
     decoder = codecs.getincrementaldecoder("utf-8")()  # text that is no UTF-8 is refused here, before a row is read

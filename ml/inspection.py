@@ -12,7 +12,6 @@ from ml.hashing import hash_file, hash_tree
 from ml.storage import Storage
 
 SHOWN = 3
-RUN_FILES = ("weights.safetensors", "network.json", "encoding.json", "calibration.json")
 
 
 @dataclass(frozen=True)
@@ -128,6 +127,8 @@ def _snapshots(where: Storage, project: str, deep: bool) -> Iterator[Check]:
 
 def _runs(where: Storage, project: str, deep: bool) -> Iterator[Check]:
     """Every run has its files and whole weights; deep: they are those that its bundle took."""
+    from ml.bundle import RUN_FILES
+
     key, problems, compared = where.own(project, "runs"), [], 0
     packaged = _packaged(where, project) if deep else {}
     ids = [name for name in storage.names(where, key) if "." not in name]

@@ -10,7 +10,7 @@ from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
 
-from ml import contract as contracts
+from ml import manifest as manifests
 from ml.contract import Contract
 from ml.door import at_the_door
 from ml.errors import SkewlessError
@@ -23,14 +23,14 @@ def complete(contract: Contract, manifest: dict[str, Any]) -> Contract:
     Raises:
         SkewlessError: for a feature table that is no expression over one request row and its lookups.
     """
-    node = contracts.features_node(manifest, contract.project)
-    request = contracts.model_named(manifest, contract.request_relation)
+    node = manifests.features_node(manifest, contract.project)
+    request = manifests.model_named(manifest, contract.request_relation)
     assert request is not None
     schema: dict[str, object] = {request["name"]: _column_types(request)}
     for name in contract.lookups:
-        lookup = contracts.model_named(manifest, name) or next(n for n in manifest["nodes"].values() if n["name"] == name)
+        lookup = manifests.model_named(manifest, name) or next(n for n in manifest["nodes"].values() if n["name"] == name)
         schema[name] = _column_types(lookup)
-    checked = contracts.checked_node(manifest, request)
+    checked = manifests.checked_node(manifest, request)
     rules = contract.rules
     if checked is not None:
         rules = tuple(at_the_door(rule, checked["compiled_code"], request["compiled_code"], contract) for rule in rules)

@@ -19,6 +19,12 @@ class Answers:
     groups: int
 
 
+def answers_of(truth: np.ndarray, answer: np.ndarray, groups: list[str] | np.ndarray) -> Answers:
+    """Answers whose groups are given by name or number, [rows]."""
+    unique, index = np.unique(np.asarray(groups), return_inverse=True)
+    return Answers(truth, answer, index, len(unique))
+
+
 def loss(answers: Answers, task: str) -> np.ndarray:
     """The loss of each row, float64 [rows]: squared error, or log loss."""
     if task == "regression":
@@ -66,9 +72,12 @@ def difference(ours: Answers, theirs: Answers, task: str) -> dict[str, Any]:
 
 def resampled(losses: np.ndarray, answers: Answers) -> np.ndarray:
     """Mean losses, float64 [RESAMPLES], of bootstrap samples of whole groups; the same draws for all that share their groups."""
-    sums = np.bincount(answers.group, losses, answers.groups)
-    counts = np.bincount(answers.group, minlength=answers.groups)
-    draws = np.random.default_rng(0).integers(0, answers.groups, (RESAMPLES, answers.groups))
+    return redrawn(np.bincount(answers.group, losses, answers.groups), np.bincount(answers.group, minlength=answers.groups))
+
+
+def redrawn(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Means, float64 [RESAMPLES], of bootstrap samples of groups, from each group's sum and count."""
+    draws = np.random.default_rng(0).integers(0, len(sums), (RESAMPLES, len(sums)))
     return sums[draws].sum(1) / counts[draws].sum(1)
 
 
@@ -80,8 +89,7 @@ def by_slice(answers: Answers, labels: np.ndarray, inside: np.ndarray | None, ta
     found: dict[str, dict[str, Any]] = {}
     for label in dict.fromkeys(labels.tolist()):
         mask = labels == label
-        groups, index = np.unique(answers.group[mask], return_inverse=True)
-        part = Answers(answers.truth[mask], answers.answer[mask], index, len(groups))
+        part = answers_of(answers.truth[mask], answers.answer[mask], answers.group[mask])
         losses = loss(part, task)
         entry: dict[str, Any] = {"rows": len(losses), "groups": part.groups, metric_name(task): float(summary(losses.mean(), task))}
         enough = part.groups >= LEAST_GROUPS

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -83,6 +84,16 @@ def parse(contract: Contract, rows: list[Any]) -> tuple[pa.Table, list[Refusal]]
             values[column.name].append(value)
     arrays = [pa.array(values[column.name], ARROW[column.type]) for column in contract.inputs]
     return pa.Table.from_arrays(arrays, names=[column.name for column in contract.inputs]), refusals
+
+
+def out_of_range(contract: Contract, features: pa.Table, prediction: np.ndarray) -> list[Refusal]:
+    """The rows that have no finite answer, with the feature that ran away; JSON could not carry it, and nobody could use it."""
+    refusals = []
+    for row in np.flatnonzero(~np.isfinite(prediction)):
+        values = {name: features[name][int(row)].as_py() for name in contract.numerical}
+        name, value = next(((name, value) for name, value in values.items() if value is not None and not np.isfinite(value)), ("", None))
+        refusals.append(Refusal(int(row), name, "finite", value, "this feature of the row is out of every range"))
+    return refusals
 
 
 class OnlineFeatures:

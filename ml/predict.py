@@ -7,7 +7,7 @@ answered or rejected: rows = answered + rejected. Columns that are no inputs are
 import difflib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from ml import answer, bundle, ingest, online, storage
 from ml.bundle import Bundle
 from ml.contract import Contract
 from ml.errors import SkewlessError, UsageError
+from ml.hashing import hash_file
 from ml.online import Refusal
 from ml.storage import Storage
 
 BATCH_ROWS = 5_000
+READABLE = (".csv", ".csv.gz", ".csv.zip", ".parquet")
 SUFFIXES = (".parquet", ".csv")
 OWN = list(ingest.PREDICTED)
 REJECTS = pa.schema([("row", pa.int64()), ("field", pa.string()), ("rule", pa.string()), ("value", pa.string()), ("message", pa.string())])
@@ -56,14 +58,16 @@ def predict(where: Storage, project: str, folder: Path, source: Path, out: Path 
         UsageError: for a file that is not there, a suffix that cannot be written, or columns that cannot be inputs.
     """
     if not source.is_file():
-        raise UsageError(f"there is no file {source}", "check the name")
+        raise UsageError(f"there is no file {source}", f"check the name: skewless predict {project} FILE")
+    if not source.name.endswith(READABLE):
+        raise UsageError(f"{source} is none of {', '.join(READABLE)}", "save it as one of them")
     if out is not None and out.suffix not in SUFFIXES:
         raise UsageError(f"{out} is neither a .parquet nor a .csv file", "choose one of the two")
     if out is not None and out.absolute() == source.absolute():
         raise UsageError(f"{out} is the file that is read", "write to another")
     books = Books(str(out), version=folder.name, bytes=source.stat().st_size)
     if out is None:
-        identity, _ = ingest.content_hash(source)
+        identity = hash_file(source)[:16]
         key = batch_key(where, project, f"{identity}-{folder.name}")
         record = storage.read_json(where, f"{key}/books.json")
         if record:
@@ -135,7 +139,7 @@ def answer_table(loaded: Bundle, table: pa.Table, carried: tuple[str, ...], text
     features = loaded.online.features(inputs.take(pa.array(kept)))
     predicted = answer.predict(loaded.model, features)
     finite = np.isfinite(predicted.prediction)
-    refusals += [Refusal(int(kept[i]), "", "finite", None, "a feature of the row is out of every range") for i in np.flatnonzero(~finite)]
+    refusals += [replace(refusal, row=int(kept[refusal.row])) for refusal in online.out_of_range(contract, features, predicted.prediction)]
     kept = kept[finite]
     nothing = pa.nulls(len(kept), pa.float64())
     out = {
@@ -147,7 +151,7 @@ def answer_table(loaded: Bundle, table: pa.Table, carried: tuple[str, ...], text
         "flags": pa.array([" ".join(flags[index]) for index in kept], pa.string()),
         "model_version": pa.array([loaded.id] * len(kept), pa.string()),
     }
-    return pa.table(out), [Refusal(numbers[r.row], r.field, r.rule, r.value, r.message) for r in refusals]
+    return pa.table(out), [replace(refusal, row=numbers[refusal.row]) for refusal in refusals]
 
 
 def _types(source: Path) -> pa.Schema:

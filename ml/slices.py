@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,14 @@ def labels(slice_: Slice, batch: pa.RecordBatch) -> np.ndarray:
     if slice_.by == "band":
         return _bands(encoding.column(batch, slice_.column), slice_.edges)
     return np.array([str(value) for value in batch[slice_.column].to_pylist()])
+
+
+def in_order(label: str) -> tuple[float, str]:
+    """A key to sort labels by: bands by their lower edge, everything else by its name."""
+    band = re.fullmatch(r"(below )?(-?[\d.e+]+)( to .*| and more)?", label)
+    if band is None or not (band[1] or band[3]):
+        return math.inf, label
+    return (-math.inf if band[1] else float(band[2])), label
 
 
 def _bands(values: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from ml import availability, lineage, storage, warehouse
 from ml import contract as contracts
+from ml import manifest as manifests
 from ml.contract import Contract
 from ml.errors import GateError
 from ml.hashing import hash_json, hash_tree
@@ -81,7 +82,7 @@ def _identity(where: Storage, contract: Contract, manifest: dict[str, Any], load
     """12 hexadecimal digits over everything that went in: raw loads, compiled SQL, seeds, salts (in the SQL), contract."""
     needed = [
         manifest["nodes"][name]
-        for name in sorted(warehouse.ancestors(manifest, contracts.features_node(manifest, contract.project)["unique_id"]))
+        for name in sorted(warehouse.ancestors(manifest, manifests.features_node(manifest, contract.project)["unique_id"]))
     ]
     sql = {node["unique_id"]: (node.get("compiled_code") or node["checksum"]["checksum"]).replace(where.root, "") for node in needed}
     return hash_json([FORMAT, load_ids, sql, contract.to_json()])[:12]

@@ -95,7 +95,7 @@ def _train(
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(2)  # sums split over another number of threads end in other bits
     torch.manual_seed(config.seed)
-    rows = sum(batch.num_rows for batch in dataset.sampled(folder, contract, config.sample, [contract.only("sample")]))
+    rows = dataset.count_sampled(folder, contract, config.sample)
     if not rows:
         raise SkewlessError(f"a sample of {config.sample:g} holds no row of the train split", "choose a larger one")
     fitted = encoding.fit(contract, dataset.sampled(folder, contract, config.sample))
@@ -149,14 +149,15 @@ def _epoch(
 ) -> float:
     """One pass; the mean loss. The learning rate follows a cosine of the share of all epochs that is done."""
     model.train()
+    place = next(model.parameters()).device
     steps, total, done = math.ceil(rows / config.batch_size), 0.0, 0
     for step, batch in enumerate(batches):
         share = (epoch + min(step / steps, 1.0)) / config.epochs
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
         hidden = torch.rand(batch.categorical.shape) < config.unknown_share
-        outputs = model(batch.numerical.to(device()), batch.categorical.masked_fill(hidden, UNKNOWN).to(device()))
-        loss = loss_of(outputs, batch.target.to(device()), task)
+        outputs = model(batch.numerical.to(place), batch.categorical.masked_fill(hidden, UNKNOWN).to(place))
+        loss = loss_of(outputs, batch.target.to(place), task)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -184,10 +185,11 @@ def _pinball(error: torch.Tensor, level: float) -> torch.Tensor:
 def _score(model: nn.Module, contract: Contract, fitted: Encoding, batches: Iterable[pa.RecordBatch]) -> float:
     """What early stopping looks at, lower is better: RMSE in the target's unit, or log loss."""
     model.eval()
+    place = next(model.parameters()).device
     total, count = 0.0, 0
     for batch in batches:
         tensors = dataset.tensors(batch, fitted)
-        outputs = model(tensors.numerical.to(device()), tensors.categorical.to(device()))[:, 0].cpu()
+        outputs = model(tensors.numerical.to(place), tensors.categorical.to(place))[:, 0].cpu()
         if contract.task == "binary":
             total += float(functional.binary_cross_entropy_with_logits(outputs, tensors.target, reduction="sum"))
         else:

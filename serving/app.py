@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-import numpy as np
 import prometheus_client
 import pyarrow as pa
 from starlette.applications import Starlette
@@ -122,7 +121,7 @@ def answer_rows(
         return refused(refusals, request_id), None
     features = bundle.online.features(inputs)
     predicted = answers.predict(bundle.model, features)
-    refusals = out_of_range(bundle, features, predicted)
+    refusals = online.out_of_range(bundle.contract, features, predicted.prediction)
     if refusals:
         return refused(refusals, request_id), None
     predictions = [
@@ -137,16 +136,6 @@ def answer_rows(
     ]
     body = {"request_id": request_id, "model_version": bundle.id, "predictions": predictions}
     return body, (features, predicted, flags)
-
-
-def out_of_range(bundle: Bundle, features: pa.Table, predicted: Predictions) -> list[Refusal]:
-    """The rows that have no finite answer, with the feature that ran away; JSON could not carry it, and nobody could use it."""
-    refusals = []
-    for row in np.flatnonzero(~np.isfinite(predicted.prediction)):
-        values = {name: features[name][int(row)].as_py() for name in bundle.contract.numerical}
-        name, value = next(((name, value) for name, value in values.items() if value is not None and not np.isfinite(value)), ("", None))
-        refusals.append(Refusal(int(row), name, "finite", value, "this feature of the row is out of every range"))
-    return refusals
 
 
 def refused(refusals: list[Refusal], request_id: str) -> dict[str, Any]:

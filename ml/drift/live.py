@@ -8,7 +8,7 @@ import numpy as np
 from ml.contract import Contract
 from ml.drift.finding import number
 from ml.drift.source import LEAST_ROWS
-from ml.metrics import LEAST_GROUPS, RESAMPLES, interval, metric_name, summary
+from ml.metrics import LEAST_GROUPS, interval, metric_name, redrawn, summary
 
 LOSS = "ln(greatest(case when _truth > 0.5 then prediction else 1 - prediction end, 1e-12))"
 SUMS = {
@@ -55,9 +55,7 @@ def _measure(rows: list[tuple], contract: Contract, test: dict[str, Any]) -> dic
     if blocks is not None:
         _, index = np.unique([str(row[blocks]) for row in rows], return_inverse=True)
         sums, sizes = np.bincount(index, losses), np.bincount(index, counts)
-        draws = np.random.default_rng(0).integers(0, len(sums), (RESAMPLES, len(sums)))
-        resampled = summary(sums[draws].sum(1) / sizes[draws].sum(1), contract.task)
-        known[f"{name}_interval"] = interval(resampled)
+        known[f"{name}_interval"] = interval(summary(redrawn(sums, sizes), contract.task))
         known["resampled"] = f"{len(sums)} {('groups', 'hours')[blocks]}"
     known["test"], known["test_interval"] = test[name], test[f"{name}_interval"]
     known["against_test"] = _against(known[f"{name}_interval"], known["test_interval"], total)

@@ -122,8 +122,7 @@ def _answer(
 
     def answered() -> Iterator[pa.RecordBatch]:
         done = 0
-        for batch in dataset.record_batches(snapshot_folder, split):
-            batch = batch.slice(0, total - done)
+        for batch in dataset.first(dataset.record_batches(snapshot_folder, split), total):
             predicted = answer.predict(model, batch)
             none = [None] * batch.num_rows
             yield pa.RecordBatch.from_pydict({
@@ -138,8 +137,6 @@ def _answer(
             })  # fmt: skip
             done += batch.num_rows
             progress(f"answering {split} rows", done, total)
-            if done == total:
-                return
 
     batches = answered()
     first = next(batches)

@@ -2,7 +2,6 @@
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -66,7 +65,7 @@ def answers(found: Sources) -> Section:
         figure("Errors on test", charts.histogram(prediction - truth, f"predicted less actual ({unit})"))
         + figure(
             "What intervals hold, by the size of the prediction",
-            _coverage(truth, prediction, low, high, found.metrics["test"]["coverage"], unit),
+            _coverage(truth, prediction, low, high, unit),
             f"{found.metrics['test']['coverage']:.1%} of all test rows lie inside; the calibration asked for 90 %.",
         ),
     )
@@ -77,7 +76,8 @@ def slices(found: Sources) -> Section:
     """The error and the coverage of each slice of the test split."""
     name, unit, parts = metric_name(found.contract.task), _unit(found.contract), []
     for slice_, entries in found.metrics["test"]["slices"].items():
-        shown = sorted(sorted(entries.items(), key=lambda item: -item[1]["rows"])[:MOST_SLICES], key=lambda item: _order(item[0]))
+        largest = sorted(entries, key=lambda label: -entries[label]["rows"])[:MOST_SLICES]
+        shown = [(label, entry) for label, entry in entries.items() if label in largest]
         labels = [f"{label} ({entry['rows']:,})" for label, entry in shown]
         chart = charts.intervals(labels, [entry[name] for _, entry in shown], [entry["interval"] for _, entry in shown], f"{name} ({unit})")
         columns = [slice_, "rows", "groups", "mean error", "coverage"]
@@ -121,7 +121,7 @@ def features(found: Sources) -> Section:
     return Section("features", "Features and rows", body)
 
 
-def _coverage(truth: np.ndarray, prediction: np.ndarray, low: np.ndarray, high: np.ndarray, overall: float, unit: str) -> str:
+def _coverage(truth: np.ndarray, prediction: np.ndarray, low: np.ndarray, high: np.ndarray, unit: str) -> str:
     """The share of rows inside their interval, by tenths of the prediction."""
     edges = np.unique(np.quantile(prediction, np.linspace(0, 1, 11)))
     tenth = np.clip(np.searchsorted(edges, prediction, side="right") - 1, 0, len(edges) - 2)
@@ -149,11 +149,3 @@ def _unit(contract: Contract) -> str:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.1%}"
-
-
-def _order(label: str) -> tuple[float, str]:
-    """Bands by their lower edge, everything else by name."""
-    first: Any = label.split(" ")[0]
-    if first == "below":
-        return -np.inf, label
-    return (float(first), label) if " " in label and first.lstrip("-").replace(".", "", 1).isdigit() else (np.inf, label)

@@ -36,7 +36,6 @@ class Sources:
     served: dict[str, Any] | None = None
     versions: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
-    snapshot: dict[str, Any] | None = None
 
 
 def gather(where: Storage, project: str, progress: Progress) -> Sources:
@@ -75,7 +74,6 @@ def gather(where: Storage, project: str, progress: Progress) -> Sources:
         served=_last(where, where.own(project, "rehearsals"), version["id"] if version else None),
         versions=registry.versions(where, project) if version else [],
         steps=ledger.totals(ledger.entries(where, project)),
-        snapshot=storage.read_json(where, where.own(project, "snapshots", metrics["snapshot"], "snapshot.json")),
     )
 
 

@@ -1,6 +1,5 @@
 """The verbs that train and judge the network."""
 
-import math
 from typing import Any
 
 from ml import storage
@@ -12,7 +11,7 @@ def train(context: Context) -> Outcome:
     from ml import train as room
 
     given = context.arguments
-    config = room.with_changes(room.TrainConfig(), epochs=given.epochs, seed=given.seed, sample=getattr(given, "sample", None))
+    config = room.with_changes(room.TrainConfig(), epochs=given.epochs, seed=given.seed, sample=given.sample)
     run = room.train(context.where, context.project, config, context.progress)
     place = lies(context, run.key)
     details: dict[str, Any] = {
@@ -107,7 +106,7 @@ def slice_tables(metrics: dict[str, Any]) -> list[Any]:
                 f"{entry['mean_error']:+.2g}",
                 f"{entry['coverage']:.1%}" if entry["coverage"] is not None else "",
             ]
-            for label, entry in sorted(entries.items(), key=lambda item: _in_order(item[0]))
+            for label, entry in entries.items()
         ]
         tables.append(table([slice_, "test rows", name, "95 %", "mean error", "coverage"], rows))
     return tables
@@ -129,11 +128,3 @@ def ablation_table(record: dict[str, Any]) -> Any:
         for row in record["rows"]
     ]
     return table([f"shuffled ({record['metric']} {record[record['metric']]:.4g})", "change", "95 %", ""], rows)
-
-
-def _in_order(label: str) -> tuple[float, str]:
-    """Bands by their lower edge, everything else by its name."""
-    first = label.split(" ")[0]
-    if label.startswith("below "):
-        return -math.inf, label
-    return (float(first), label) if " " in label and first.lstrip("-").replace(".", "").isdigit() else (math.inf, label)

@@ -32,6 +32,7 @@ ROOMS = {
     "ledger": ("torch", "dbt", "pyarrow"),
     "inspection": ("dbt", "pandas", "torch", "pyarrow", "duckdb", "bentoml"),
     "lineage": ("dbt", "pandas", "torch"),
+    "manifest": ("dbt", "pandas", "torch", "pyarrow"),
     "metrics": ("dbt", "sklearn", "pandas", "torch"),
     "moments": ("dbt", "pandas", "torch", "pyarrow", "duckdb"),
     "network": ("dbt", "pandas"),

@@ -79,8 +79,8 @@ def test_a_full_disk_is_told_and_the_same_command_finishes_with_room(lived: Chec
         shutil.move(kept, root / "raw")
 
 
-@pytest.mark.parametrize(("verb", "seconds"), [("run", 4.0), ("build", 3.0), ("train", 3.0)])
-def test_ctrl_c_is_an_answer_not_a_crash_and_the_same_command_goes_on(lived: Checkout, verb: str, seconds: float) -> None:
+@pytest.mark.parametrize(("verb", "sign"), [("run", "build.lock"), ("build", "build.lock"), ("train", "toy/runs/*.checkpoint")])
+def test_ctrl_c_is_an_answer_not_a_crash_and_leaves_nothing_behind(lived: Checkout, verb: str, sign: str) -> None:
     root = lived.folder / "stopped"
     shutil.rmtree(root, ignore_errors=True)
     arguments = [verb, "toy", "--root", str(root)]
@@ -95,7 +95,9 @@ def test_ctrl_c_is_an_answer_not_a_crash_and_the_same_command_goes_on(lived: Che
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests in the background ignores it
     )  # fmt: skip
-    time.sleep(seconds)
+    until = time.monotonic() + 60
+    while not list((root / "workspaces/default").glob(sign)) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in text and "interrupted" in text, text

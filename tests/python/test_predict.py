@@ -101,6 +101,8 @@ def test_columns_that_cannot_be_inputs_are_named(lived: Checkout, tmp_path: Path
 def test_a_wrong_file_is_wrong_usage(lived: Checkout, tmp_path: Path) -> None:
     source = write(tmp_path / "in.csv", [GOOD])
     assert "no file" in lived.skewless("predict", "toy", "nowhere.csv", "-o", str(tmp_path / "out.csv"), code=2)
+    (tmp_path / "book.xlsx").write_bytes(b"PK")
+    assert "none of .csv" in lived.skewless("predict", "toy", str(tmp_path / "book.xlsx"), "-o", str(tmp_path / "out.csv"), code=2)
     assert "neither" in lived.skewless("predict", "toy", str(source), "-o", str(tmp_path / "out.xlsx"), code=2)
     assert "the file that is read" in lived.skewless("predict", "toy", str(source), "-o", str(source), code=2)
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 and then nothing")
@@ -111,11 +113,14 @@ def test_predictions_can_be_read_back_as_a_dbt_source(lived: Checkout, tmp_path:
     source = write(tmp_path / "in.csv", many(40))
     assert not lived.json("predict", "toy", str(source))["unchanged"]
     assert lived.json("predict", "toy", str(source))["unchanged"]
+    typed = pa.Table.from_pylist([{"ticket": f"P{row[0]}", **one} for row, one in zip(many(7), requests(many(7)), strict=True)])
+    pq.write_table(typed, tmp_path / "in.parquet")
+    assert lived.json("predict", "toy", str(tmp_path / "in.parquet"))["answered"] == 7
     sql = "select count(*) as n, count(distinct ticket) as t from {{ source('toy_predictions', 'batch') }}"
     dbt = lived.command()[0].rsplit("/", 1)[0] + "/dbt"
     command = [dbt, "--quiet", "show", "--inline", sql, "--output", "json", "--log-format", "text"]
     shown = subprocess.run(command, cwd=lived.folder, env=lived.environment(), capture_output=True, text=True, timeout=300)
-    assert json.loads(shown.stdout[shown.stdout.index("{") :])["show"] == [{"n": 40, "t": 40}], shown.stdout + shown.stderr
+    assert json.loads(shown.stdout[shown.stdout.index("{") :])["show"] == [{"n": 47, "t": 47}], shown.stdout + shown.stderr
 
 
 def test_a_killed_run_leaves_no_half_written_answer(lived: Checkout, tmp_path: Path) -> None:

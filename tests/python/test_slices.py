@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ml import evaluate, metrics
 from ml.contract import Column, Contract, Slice
 from ml.metrics import Answers
-from ml.slices import labels
+from ml.slices import in_order, labels
 
 
 def test_a_band_holds_its_lower_edge_and_not_its_upper() -> None:
@@ -29,6 +29,12 @@ def test_every_number_is_in_the_band_between_its_edges(values: list[float], edge
         below = sum(edge <= value for edge in rising)
         assert label == (f"below {rising[0]:g}" if below == 0 else f"{rising[below - 1]:g} " + (
             "and more" if below == len(rising) else f"to {rising[below]:g}"))  # fmt: skip
+
+
+def test_labels_are_told_in_order() -> None:
+    bands = ["60 and more", "below -5", "15 to 60", "-5 to 15"]
+    assert sorted(bands, key=in_order) == ["below -5", "-5 to 15", "15 to 60", "60 and more"]
+    assert sorted(["UA", "9E", "2013-08", "2013-01"], key=in_order) == ["2013-01", "2013-08", "9E", "UA"]
 
 
 def test_a_month_is_that_of_the_time_column() -> None:

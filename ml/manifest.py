@@ -1,0 +1,47 @@
+"""A dbt manifest, read: its models, what they read, and the meta beside their columns."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ml.errors import SkewlessError
+
+
+def features_node(manifest: dict[str, Any], project: str) -> dict[str, Any]:
+    """The model of a project that declares `meta.ml`."""
+    found = [node for node in models(manifest) if node["original_file_path"].startswith(f"models/{project}/") and meta(node).get("ml")]
+    if len(found) != 1:
+        named = ", ".join(node["name"] for node in found) or "none"
+        raise SkewlessError(
+            f"one model of project {project} must declare its target with meta.ml; found {named}",
+            f"see models/flights/marts/flights_features.yml, and give models/{project} one such entry",
+        )
+    return found[0]
+
+
+def checked_node(manifest: dict[str, Any], request: dict[str, Any]) -> dict[str, Any] | None:
+    """The parent of the request relation that carries rules, if any."""
+    carrying = (node for node in parents(manifest, request) if any(rule_meta(column) for column in node["columns"].values()))
+    return next(carrying, None)
+
+
+def models(manifest: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    return (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
+
+
+def model_named(manifest: dict[str, Any], name: str) -> dict[str, Any] | None:
+    return next((node for node in models(manifest) if node["name"] == name), None)
+
+
+def parents(manifest: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
+    """The models and seeds that a node reads directly."""
+    return [manifest["nodes"][parent] for parent in node["depends_on"]["nodes"] if parent in manifest["nodes"]]
+
+
+def meta(entry: dict[str, Any]) -> dict[str, Any]:
+    """The meta of a node or of a column's entry, wherever dbt has put it."""
+    return {**entry.get("meta", {}), **entry.get("config", {}).get("meta", {})}
+
+
+def rule_meta(entry: dict[str, Any]) -> dict[str, Any]:
+    """What a column's entry says of a rule; nothing for other columns."""
+    return meta(entry).get("rule") or {}
