@@ -45,6 +45,10 @@ HELP = {
     "cost": ("what each step used, summed from the ledger", "skewless cost flights"),
     "doctor": ("check the machine, the installation and what is stored; says what to do", "skewless doctor --deep"),
 }
+SOURCES = (
+    "files, folders, globs, zips, .gz, .bz2, Parquet, http(s):// or s3://; told apart by their headers; "
+    "what the project declares if left out"
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,7 +69,10 @@ def parser() -> argparse.ArgumentParser:
         )
         verb.add_argument("project", nargs="?", help="a folder of models/" + ("; all of them if left out" if name == "doctor" else ""))
         if name == "ingest":
-            verb.add_argument("source", nargs="*", help="files or folders: csv, csv.gz, csv.zip; the declared ones if left out")
+            verb.add_argument("source", nargs="*", help=SOURCES)
+            verb.add_argument("--simulate", type=int, metavar="ROWS", help="invent so many rows of dirty files, with the truth beside them")
+            verb.add_argument("--seed", type=int, default=1, help="of the simulation: the same rows and seed give the same bytes")
+            verb.add_argument("--beside", action="store_true", help="keep a file beside an earlier one of its name, instead of in its place")
         if name == "profile":
             verb.add_argument("table", nargs="?", help="a raw table; they are listed if left out")
         if name == "doctor":

@@ -5,12 +5,13 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 from rich.table import Table
 
 from ml.errors import SkewlessError
 
 SHOW_AFTER_SECONDS = 1.0
+IN_BYTES = ("reading", "writing", "downloading")  # labels that begin so count bytes, and are shown with their rate
 
 
 class Bar:
@@ -20,6 +21,7 @@ class Bar:
         self._console = Console(stderr=True)
         self._began = time.monotonic()
         self._progress: Progress | None = None
+        self._in_bytes = False
         self._tasks: dict[str, Any] = {}
 
     def __call__(self, label: str, done: float, total: float) -> None:
@@ -28,10 +30,15 @@ class Bar:
             return
         if not self._console.is_terminal or time.monotonic() - self._began < SHOW_AFTER_SECONDS:
             return
-        if self._progress is None:
-            columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._progress = Progress(*columns, console=self._console, transient=True)
+        in_bytes = label.startswith(IN_BYTES)
+        if self._progress is None or in_bytes != self._in_bytes:
+            self.close()
+            counted = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
+            self._progress = Progress(
+                TextColumn("  {task.description}"), BarColumn(), *counted, TimeElapsedColumn(), console=self._console, transient=True
+            )
             self._progress.start()
+            self._in_bytes, self._tasks = in_bytes, {}
         if label not in self._tasks:
             for task in self._tasks.values():
                 self._progress.update(task, visible=False)

@@ -60,18 +60,22 @@ def ledger_rows(where: Storage) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _raw(where: Storage, checkout: Path, project: str, deep: bool) -> Iterator[Check]:
     """Every load has its file and its record, and they agree in rows; deep: every row can be read."""
-    from ml.ingest import raw_tables
+    from ml.ingest import raw_tables, standing
 
     problems, old, loads, rows = [], [], 0, 0
     for table in raw_tables(checkout, project):
         records_key = f"raw/{project}/_loads/{table.name}"
-        files = {name.removesuffix(".parquet") for name in storage.names(where, table.key) if name.endswith(".parquet")} - {"_empty"}
+        try:
+            files = standing(where, table)
+        except (OSError, ValueError) as error:
+            problems.append(f"a file of {table.name} cannot be read: {str(error).splitlines()[0][:160]}")
+            continue
         records = {name.removesuffix(".json") for name in storage.names(where, records_key)}
-        problems += [f"load {load} of {table.name} has a file and no record" for load in sorted(files - records)]
-        problems += [f"load {load} of {table.name} has a record and no file" for load in sorted(records - files)]
-        for load in sorted(files & records):
+        problems += [f"load {load} of {table.name} has a file and no record" for load in sorted(files.keys() - records)]
+        problems += [f"load {load} of {table.name} has a record and no file" for load in sorted(records - files.keys())]
+        for load in sorted(files.keys() & records):
             record = storage.read_json(where, f"{records_key}/{load}.json")
-            kept, schema, error = _parquet(storage.fetch(where, f"{table.key}/{load}.parquet"), deep)
+            kept, schema, error = _parquet(storage.fetch(where, f"{table.key}/{files[load]}.parquet"), deep)
             if error:
                 problems.append(f"load {load} of {table.name} cannot be read: {error}")
             elif kept != record["rows"]:

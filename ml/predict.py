@@ -157,7 +157,7 @@ def answer_table(loaded: Bundle, table: pa.Table, carried: tuple[str, ...], text
 def _types(source: Path) -> pa.Schema:
     """The columns of a file; those of a CSV are text."""
     if source.suffix != ".parquet":
-        return pa.schema([(name, pa.string()) for name in ingest.header(source, ",")])
+        return pa.schema([(name, pa.string()) for name in ingest.header(ingest.only(source), ",")])
     try:
         return pq.read_schema(source)
     except pa.ArrowInvalid as error:
@@ -204,9 +204,10 @@ def _parquet(source: Path) -> Iterator[pa.Table]:
 
 def _csv(source: Path, malformed: list[Refusal]) -> Iterator[pa.Table]:
     """Text columns; lines with another number of fields become refusals, numbered like the rows."""
-    table = ingest.RawTable("", "", tuple(ingest.header(source, ",")), ",", None, None)
+    piece = ingest.only(source)
+    table = ingest.RawTable("", "", tuple(ingest.header(piece, ",")), ",")
     rejects: list[dict[str, Any]] = []
-    for batch in ingest.read_rows(source, table, "", rejects):
+    for batch in ingest.read_rows(piece, table, "", rejects):
         whole = pa.Table.from_batches([batch]).drop_columns(["raw_file", "raw_load_id"]).rename_columns([*table.columns, "row"])
         malformed += [Refusal(entry["raw_row"], "", "fields", entry["text"], entry["reason"]) for entry in rejects]
         rejects.clear()

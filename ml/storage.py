@@ -133,6 +133,14 @@ def working_file(storage: Storage, key: str) -> Path:
     return _local(storage, key)
 
 
+def keep(storage: Storage, key: str, aside: str) -> None:
+    """Give a file a second name, under which it stays when the first is replaced."""
+    path = _local(storage, aside)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.link(_local(storage, key), path)
+
+
 def remove(storage: Storage, key: str) -> None:
     path = _local(storage, key)
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

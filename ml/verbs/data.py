@@ -2,11 +2,10 @@
 
 import difflib
 import textwrap
-from pathlib import Path
 from typing import Any
 
 from ml import storage
-from ml.console import table
+from ml.console import size, table
 from ml.errors import UsageError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
 
@@ -14,16 +13,68 @@ from ml.verbs.outcome import Context, Outcome, lies, project_names
 def ingest(context: Context) -> Outcome:
     from ml import ingest as room
 
+    given = context.arguments
     room.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
-    sources = [Path(source) for source in context.arguments.source]
-    loads = room.ingest(context.where, context.checkout, context.project, sources, context.progress)
-    rows, rejects = sum(load.rows for load in loads), sum(load.rejects for load in loads)
-    tables = len({load.table for load in loads})
+    sources, stand_in = list(given.source), None
+    if given.simulate is not None:
+        if sources:
+            raise UsageError("--simulate makes its own files", "leave out either the files or --simulate")
+        stand_in = (given.simulate, given.seed)
+    elif not sources:
+        known = room.loads(context.where, context.checkout, context.project)
+        stand_in = room.stand_in(context.checkout, context.project)
+        if stand_in is not None and known:
+            return _kept(context, known)
+    simulated = None
+    if stand_in is not None:
+        from ml import simulate
+
+        simulated = simulate.files(context.where, context.project, *stand_in, context.progress)
+        sources = [str(simulated.folder)]
+    done = room.ingest(context.where, context.checkout, context.project, sources, context.progress, given.beside)
+    if simulated is not None:
+        simulate.forget_others(context.where, context.checkout, context.project, simulated)
+    return _ingested(context, done)
+
+
+def _ingested(context: Context, done: Any) -> Outcome:
+    rows, rejects, size_ = (sum(getattr(load, name) for load in done.loads) for name in ("rows", "rejects", "bytes"))
+    tables, replaced = len({load.table for load in done.loads}), [load for load in done.loads if load.replaced]
+    place = lies(context, f"raw/{context.project}")
+    said = f"{rows:,} rows and {rejects:,} rejects of {len(done.loads)} files in {tables} raw tables, {size(size_)}, {place}"
+    if replaced:
+        said += f"; {len(replaced)} took the place of an earlier file of the same name ({', '.join(load.file for load in replaced[:3])})"
+    if rejects:
+        said += f"; the rejects, with their lines and reasons, lie in {lies(context, f'raw/{context.project}/_rejects')}"
+    if done.documents:
+        said += f"; left alone, for they share no column with any table: {', '.join(done.documents[:5])}"
+    shown: tuple[Any, ...] = ()
+    if 1 < len(done.loads) <= 80 and any(not load.unchanged for load in done.loads):
+        cells = [
+            [load.file, load.table, f"{load.lines:,}", f"{load.rows:,}", f"{load.rejects:,}", size(load.bytes), _fate(load)]
+            for load in done.loads
+        ]
+        shown = (table(["file", "table", "lines", "rows", "rejects", "size", ""], cells, prose=True),)
+    return Outcome(
+        said,
+        {"loads": [load.__dict__ for load in done.loads], "lines": sum(load.lines for load in done.loads), "rows": rows,
+         "rejects": rejects, "documents": done.documents, "path": place},
+        unchanged=all(load.unchanged for load in done.loads), rows=rows, bytes=size_, shown=shown,
+    )  # fmt: skip
+
+
+def _fate(load: Any) -> str:
+    return "known already" if load.unchanged else f"instead of {load.replaced}" if load.replaced else ""
+
+
+def _kept(context: Context, known: list[Any]) -> Outcome:
+    """Without sources, a project whose raw tables hold something keeps it: the simulation only stands in for files."""
+    rows, rejects = sum(load.rows for load in known), sum(load.rejects for load in known)
     place = lies(context, f"raw/{context.project}")
     return Outcome(
-        f"{rows:,} rows and {rejects:,} rejects of {len(loads)} files in {tables} raw tables, {place}",
-        {"loads": [load.__dict__ for load in loads], "rows": rows, "rejects": rejects, "path": place},
-        unchanged=all(load.unchanged for load in loads), rows=rows, bytes=sum(load.bytes for load in loads),
+        f"{rows:,} rows and {rejects:,} rejects of {len(known)} files, {place}",
+        {"loads": [load.__dict__ for load in known], "lines": rows + rejects, "rows": rows, "rejects": rejects, "path": place},
+        unchanged=True, rows=rows,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml import ingest, storage
+from ml.ingest import text as reader
 from ml.errors import SkewlessError
 
 COLUMNS = ["trip", "fare", "note"]
@@ -37,8 +38,9 @@ import os, signal, sys
 from collections import Counter
 from pathlib import Path
 from ml import ingest, storage
+from ml.ingest import text
 root, checkout, file, moment, count = sys.argv[1:]
-ingest.BLOCK_BYTES = 1 << 14
+text.BLOCK_BYTES = 1 << 14
 calls = Counter()
 def reached(name):
     calls[name] += 1
@@ -52,7 +54,7 @@ def progress(*_):
     reached("batch")
     print("batch", flush=True)
 os.replace = replace
-ingest.ingest(storage.open_storage(root, "default"), Path(checkout), "toy", [Path(file)], progress)
+ingest.ingest(storage.open_storage(root, "default"), Path(checkout), "toy", [file], progress)
 """
 
 
@@ -70,7 +72,7 @@ def where(tmp_path):
 
 
 def load(where, checkout, *files):
-    return ingest.ingest(where, checkout, "toy", list(files), lambda *_: None)
+    return ingest.ingest(where, checkout, "toy", [str(file) for file in files], lambda *_: None).loads
 
 
 def write(folder, text, name="trips.csv"):
@@ -125,7 +127,7 @@ def test_rows_and_rejects_are_the_lines_of_the_file_each_at_its_number(lines, bl
     csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([COLUMNS, *lines])
     where = storage.open_storage(str(folder / "root"), "default")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "BLOCK_BYTES", block)
+        patch.setattr(reader, "BLOCK_BYTES", block)
         (loaded,) = load(where, folder, write(folder, text.getvalue()))
     whole = {number: line for number, line in enumerate(lines, 1) if len(line) == 3}
     assert (loaded.rows, loaded.rejects) == (len(whole), len(lines) - len(whole))
@@ -179,7 +181,7 @@ def test_a_blank_line_counts(where, checkout, tmp_path):
 def test_a_load_in_pieces_is_the_load_in_one(where, checkout, tmp_path, monkeypatch):
     path = write(tmp_path, "trip,fare,note\n" + "".join(f"{n},{n},x\n" if n % 7 else f'{n},"a\nb"\n' for n in range(1, 500)))
     (whole,) = load(where, checkout, path)
-    monkeypatch.setattr(ingest, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(reader, "BLOCK_BYTES", 256)
     other = storage.open_storage(str(tmp_path / "other"), "default")
     (pieces,) = load(other, checkout, path)
     assert pieces == whole and whole.rejects == 71
@@ -239,7 +241,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_a_file_that_cannot_be_read_is_refused_by_name_with_a_hint(where, checkout, tmp_path, name, monkeypatch):
-    monkeypatch.setattr(ingest, "BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr(reader, "BLOCK_BYTES", 1 << 12)
     with pytest.raises(SkewlessError) as refused:
         load(where, checkout, write(tmp_path, UNREADABLE[name], name))
     assert name in str(refused.value) and refused.value.hint

@@ -100,4 +100,4 @@ def test_memory_does_not_grow_with_the_snapshot(tmp_path: Path, rows: tuple[int,
         seen, peak = map(int, done.stdout.split())
         assert seen == count
         peaks.append(peak)
-    assert peaks[1] < peaks[0] + 40_000_000  # the other rows are 60 MB as tensors, and more on the way there
+    assert peaks[1] < peaks[0] + 60_000_000  # the other rows are 60 MB as tensors, and several times that on the way there

@@ -1,0 +1,90 @@
+"""A text or Parquet file → record batches of its raw table; what is no row is kept with its line number and the reason."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from ml.errors import SkewlessError
+from ml.ingest.layout import PROVENANCE, RawTable
+from ml.ingest.piece import Piece, Repaired, opened, readable
+
+BLOCK_BYTES = 4 << 20
+REJECTS = pa.schema([*PROVENANCE, ("text", pa.string()), ("reason", pa.string())])
+
+
+def read_rows(piece: Piece, table: RawTable, load_id: str, rejects: list[dict[str, Any]], is_utf8: bool = True) -> Iterator[pa.RecordBatch]:
+    """Batches of the table's schema; lines with another number of fields, or that are not UTF-8, go to `rejects`, numbered
+    like the rows, from 1 after the header.
+    """
+    if piece.is_parquet:
+        yield from _parquet_rows(piece, table, load_id)
+        return
+    found: list[int] = []
+    damaged: dict[int, str] = {}
+
+    def reject(row: pa_csv.InvalidRow) -> str:
+        number = row.number - 1  # the parser counts the header
+        found.append(number)
+        text, reason = row.text, f"{row.actual_columns} fields where the header has {row.expected_columns}"
+        if number in damaged:
+            text, reason = damaged.pop(number), "not UTF-8"
+        elif table.unnamed:
+            reason = f"{row.actual_columns} fields where lines have {row.expected_columns}"
+        rejects.append({"raw_file": piece.name, "raw_row": number, "raw_load_id": load_id, "text": text, "reason": reason})
+        return "skip"
+
+    with opened(piece) as file, readable(piece):
+        file.readline()
+        if not file.read(1):
+            return  # a header alone; the parser wants at least one line after it
+    with opened(piece) as file, readable(piece):
+        reader = pa_csv.open_csv(
+            file if is_utf8 else pa.PythonFile(Repaired(file, damaged), mode="r"),
+            read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=list(table.columns), skip_rows=1, use_threads=False),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=table.delimiter, quote_char='"' if table.quoted else False, newlines_in_values=table.quoted,
+                ignore_empty_lines=False, invalid_row_handler=reject,
+            ),
+            convert_options=pa_csv.ConvertOptions(column_types={name: pa.string() for name in table.columns}, strings_can_be_null=False),
+        )  # fmt: skip
+        next_row = 1
+        for batch in reader:
+            numbers = _numbers(next_row, batch.num_rows, found)
+            if batch.num_rows:
+                next_row = int(numbers[-1]) + 1
+                found = [number for number in found if number >= next_row]
+            yield _with_provenance(batch.columns, numbers, piece.name, load_id, table)
+
+
+def _numbers(first: int, count: int, rejected: list[int]) -> np.ndarray:
+    """The numbers, int64 [count], of `count` rows from `first` on, which leave out those that were rejected."""
+    if not rejected:
+        return np.arange(first, first + count)
+    span = np.arange(first, first + count + len(rejected))
+    return span[~np.isin(span, rejected)][:count]
+
+
+def _parquet_rows(piece: Piece, table: RawTable, load_id: str) -> Iterator[pa.RecordBatch]:
+    """Every column as text, a missing value as the empty text that a CSV file would have."""
+    with readable(piece), pq.ParquetFile(piece.path, pre_buffer=False) as file:
+        next_row = 1
+        for batch in file.iter_batches(65_536):
+            try:
+                columns = [pc.fill_null(pc.cast(column, pa.string()), "") for column in batch.columns]
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise SkewlessError(
+                    f"{piece.shown} has a column that is no text: {str(error).splitlines()[0]}", "write its values as plain columns"
+                ) from error
+            columns += [pa.repeat(pa.scalar(""), batch.num_rows)] * table.unnamed
+            yield _with_provenance(columns, np.arange(next_row, next_row + batch.num_rows), piece.name, load_id, table)
+            next_row += batch.num_rows
+
+
+def _with_provenance(columns: list[pa.Array], numbers: np.ndarray, name: str, load_id: str, table: RawTable) -> pa.RecordBatch:
+    file, load = (pa.repeat(pa.scalar(value), len(numbers)) for value in (name, load_id))
+    return pa.RecordBatch.from_arrays([*columns, file, pa.array(numbers, pa.int64()), load], schema=table.schema)
