@@ -1,43 +1,69 @@
 {#-
-  The quality relation of a project: one row per load and rule. One scan counts everything; the rest reshapes
-  the counts. `budget` is the share of a load's rows that a rule may cost.
+  The quality relation of a project: one row per load and rule. One scan counts everything; the rest reshapes the counts.
+  `budget` is the share of a load's rows that a rule may cost, or the one that the seed `exemptions` grants to that load, with
+  its reason. Chance is left room in small loads: four standard deviations of a Poisson count.
 -#}
-{%- macro rule_scorecard(checked) -%}
-{%- set rules = rule_columns(checked) -%}
+{%- macro rule_scorecard(checked, exemptions=none) -%}
+{%- set rules = rule_columns(checked) + [{'column': 'ok_duplicate', 'dimension': 'consistent', 'action': 'drop', 'budget': var('duplicate_budget', 0.01)}] -%}
 with counted as (
     select
         raw_load_id,
         count(*) as row_count,
-        {%- for rule in rules %}
+        {%- for rule in rules[:-1] %}
         count(*) filter (where not coalesce({{ rule.column }}, false) and not is_duplicate) as {{ rule.column }},
         {%- endfor %}
-        count(*) filter (where is_duplicate) as duplicate_count
+        count(*) filter (where is_duplicate) as ok_duplicate
     from {{ ref(checked) }}
     group by raw_load_id
 ),
 
-scorecard as (
-    select
-        raw_load_id,
-        'duplicate' as rule_name,
-        'consistent' as dimension,
-        'drop' as action,
-        row_count,
-        duplicate_count as broken_count,
-        cast({{ var('duplicate_budget', 0.01) }} as double) as budget
-    from counted
+rules as (
     {%- for rule in rules %}
-    union all
     select
-        raw_load_id,
         '{{ rule.column[3:] }}' as rule_name,
         '{{ rule.dimension }}' as dimension,
         '{{ rule.action }}' as action,
-        row_count,
-        {{ rule.column }} as broken_count,
         cast({{ rule.budget }} as double) as budget
-    from counted
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
     {%- endfor %}
+),
+
+listed as (
+    select
+        counted.raw_load_id,
+        rules.rule_name,
+        rules.dimension,
+        rules.action,
+        counted.row_count,
+        case rules.rule_name
+            {%- for rule in rules %}
+            when '{{ rule.column[3:] }}' then counted.{{ rule.column }}
+            {%- endfor %}
+        end as broken_count,
+        rules.budget
+    from counted cross join rules
+),
+
+scorecard as (
+    select
+        listed.raw_load_id,
+        listed.rule_name,
+        listed.dimension,
+        listed.action,
+        listed.row_count,
+        listed.broken_count,
+        {%- if exemptions %}
+        coalesce(exempt.budget, listed.budget) as budget,
+        exempt.reason as exemption
+    from listed
+    left join {{ ref(exemptions) }} as exempt on listed.raw_load_id = exempt.raw_load_id and listed.rule_name = exempt.rule_name
+        {%- else %}
+        listed.budget,
+        cast(null as varchar) as exemption
+    from listed
+        {%- endif %}
 )
 
 select
@@ -49,6 +75,7 @@ select
     cast(broken_count as bigint) as broken_count,
     cast(broken_count as double) / cast(row_count as double) as broken_share,
     budget,
-    cast(broken_count as double) <= budget * cast(row_count as double) as is_within_budget
+    cast(exemption as varchar) as exemption,
+    cast(broken_count as double) <= budget * cast(row_count as double) + 4e0 * sqrt(budget * cast(row_count as double)) as is_within_budget
 from scorecard
 {%- endmacro -%}

@@ -102,9 +102,10 @@ class _Tracer:
         return any(parent.startswith("source.") for parent in node["depends_on"].get("nodes", []))
 
     def _is_fitted(self, node: dict[str, Any]) -> bool:
-        """A lookup that is computed from the rows that it will be joined to."""
-        parents = {parent["name"] for parent in manifests.parents(self._manifest, node)} if node["resource_type"] == "model" else set()
-        return node["name"] in self._contract.lookups and self._contract.request_relation in parents
+        """What is computed from the rows that it will be joined to: a lookup, or a model on the way to one."""
+        if node["resource_type"] != "model" or node["name"] == self._contract.features_relation:
+            return False
+        return self._contract.request_relation in {parent["name"] for parent in manifests.parents(self._manifest, node)}
 
     def _require_train(self, node: dict[str, Any]) -> None:
         """Every select from the request relation keeps to the train split, in its own WHERE."""
@@ -114,7 +115,7 @@ class _Tracer:
             reads = any(isinstance(source, exp.Table) and source.name == request["name"] for source in scope.sources.values())
             if reads and not _keeps_to_train(scope.expression, split):
                 raise SkewlessError(
-                    f"the lookup {node['name']} is fitted on more than the train split of {request['name']}",
+                    f"{node['name']} is fitted on more than the train split of {request['name']}",
                     f"add to that select: where {split} = 'train'",
                 )
 

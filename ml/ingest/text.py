@@ -30,12 +30,9 @@ def read_rows(piece: Piece, table: RawTable, load_id: str, rejects: list[dict[st
     def reject(row: pa_csv.InvalidRow) -> str:
         number = row.number - 1  # the parser counts the header
         found.append(number)
-        text, reason = row.text, f"{row.actual_columns} fields where the header has {row.expected_columns}"
-        if number in damaged:
-            text, reason = damaged.pop(number), "not UTF-8"
-        elif table.unnamed:
-            reason = f"{row.actual_columns} fields where lines have {row.expected_columns}"
-        rejects.append({"raw_file": piece.name, "raw_row": number, "raw_load_id": load_id, "text": text, "reason": reason})
+        owner = "lines have" if table.unnamed else "the header has"
+        reason = f"{row.actual_columns} fields where {owner} {row.expected_columns}"
+        rejects.append({"raw_file": piece.name, "raw_row": number, "raw_load_id": load_id, "text": row.text, "reason": reason})
         return "skip"
 
     with opened(piece) as file, readable(piece):
@@ -58,7 +55,23 @@ def read_rows(piece: Piece, table: RawTable, load_id: str, rejects: list[dict[st
             if batch.num_rows:
                 next_row = int(numbers[-1]) + 1
                 found = [number for number in found if number >= next_row]
+            empty = _empty(batch)
+            if empty is not None:  # the parser reads an empty line as a row of empty fields
+                for number in numbers[empty].tolist():
+                    text, reason = (damaged.pop(number), "not UTF-8") if number in damaged else ("", "an empty line")
+                    rejects.append({"raw_file": piece.name, "raw_row": number, "raw_load_id": load_id, "text": text, "reason": reason})
+                batch, numbers = batch.filter(pa.array(~empty)), numbers[~empty]
             yield _with_provenance(batch.columns, numbers, piece.name, load_id, table)
+
+
+def _empty(batch: pa.RecordBatch) -> np.ndarray | None:
+    """Which rows are empty in every column, bool [rows]; None where no row is."""
+    empty = pc.equal(batch.column(0), "")
+    for column in batch.columns[1:]:
+        if not pc.any(empty).as_py():
+            return None
+        empty = pc.and_(empty, pc.equal(column, ""))
+    return empty.to_numpy(zero_copy_only=False) if pc.any(empty).as_py() else None
 
 
 def _numbers(first: int, count: int, rejected: list[int]) -> np.ndarray:

@@ -25,5 +25,6 @@ select
     visibility_km,
     pressure_hpa,
     air_time_minutes,
-    arr_delay_minutes
+    arr_delay_minutes,
+    raw_load_id
 from checked

@@ -2,17 +2,12 @@
   On the checked model: every raw row of every load is in exactly one of clean, quarantine or duplicates.
   A row is returned for each load whose books do not balance.
 #}
-{% test books_balance(model, raw, clean, quarantine, key) %}
+{% test books_balance(model, raw, clean, quarantine) %}
 with raw_rows as (select raw_load_id, count(*) as row_count from {{ raw }} group by raw_load_id),
 
 duplicates as (select raw_load_id, count(*) as row_count from {{ model }} where is_duplicate group by raw_load_id),
 
-kept as (
-    select checked.raw_load_id, count(*) as row_count
-    from {{ model }} as checked
-    inner join {{ clean }} as clean on checked.{{ key }} = clean.{{ key }} and not checked.is_duplicate
-    group by checked.raw_load_id
-),
+kept as (select raw_load_id, count(*) as row_count from {{ clean }} group by raw_load_id),
 
 quarantined as (select raw_load_id, count(*) as row_count from {{ quarantine }} group by raw_load_id)
 

@@ -9,6 +9,7 @@ select
     carrier,
     weight_g,
     is_priority,
-    is_late
+    is_late,
+    raw_load_id
 from {{ ref('int_parcels_checked') }}
 where not is_duplicate and {{ is_kept('int_parcels_checked') }}

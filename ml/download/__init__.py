@@ -1,0 +1,133 @@
+"""http(s):// and s3:// addresses to local files: taken up where they stopped, verified, and never a part under a whole one's name.
+
+`remote` says what a file elsewhere is, `web` and `s3` ask for it, `part` is what lies on the disk. Here is the patience.
+"""
+
+def is_remote(source: str) -> bool:
+    """Whether a source is an address rather than a path."""
+    return source.lower().startswith(SCHEMES)
+
+
+def find(source: str) -> list[Remote]:
+    """The files at an address: one, or for s3://bucket/prefix/ all below it, sorted by key.
+
+    Raises:
+        SkewlessError: where nothing is there, nobody answers, or credentials are missing.
+    """
+    if source.lower().startswith("s3://"):
+        return _patiently(source, lambda: _find_s3(source))
+    headers = _patiently(source, lambda: _ask(source))
+    name = unquote(public(source).partition("://")[2].partition("/")[2].rpartition("/")[2])
+    return [Remote(source, _safe(name), _length(headers), _mark(headers))]
+
+
+def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
+    """The file at folder/<16 hex of sha256(url)>/<name>, downloaded unless this version lies there already.
+
+    A part of the same version is gone on with. Where the server names no version, nothing can be: it is downloaded anew.
+
+    Raises:
+        SkewlessError: naming the address without its query, what happened and what to do; what came stays for the next try.
+        OSError: from the disk.
+    """
+    home = folder / hashlib.sha256(remote.url.encode()).hexdigest()[:16]
+    home.mkdir(parents=True, exist_ok=True)
+    target, record = home / remote.name, home / f"{remote.name}.json"
+    with _held(home / f"{remote.name}.lock", lambda: progress(f"waiting for another download of {remote.name}", 0, 0)):
+        if _is_whole(target, record, remote):
+            return target
+        path = home / f"{remote.name}.part"
+        with _part(path, home / f"{remote.name}.part.json", remote) as part:
+            _patiently(remote.url, lambda: _go_on(remote, part, progress), part)
+            os.fsync(part.file.fileno())
+            whole = {"url": part.url, "mark": part.mark, "size": part.position()}
+        record.unlink(missing_ok=True)  # or a crash here would leave the old version's record beside the new one's bytes
+        os.replace(path, target)
+        _write_record(record, whole)
+        part.record.unlink()
+    return target
+
+
+def public(url: str) -> str:
+    """An address as it may be shown and stored: without user, query and fragment, which may be secrets."""
+    if url.lower().startswith("s3://"):
+        return url
+    return re.split(r"[?#]", re.sub(r"//[^/?#]*@", "//", url, count=1), maxsplit=1)[0]
+
+
+def _patiently(url: str, attempt: Callable[[], T], part: Part | None = None) -> T:
+    """Try until it works; ATTEMPTS times in a row without getting further than ever before are enough."""
+    failures, best = 0, part.position() if part else 0
+    while True:
+        try:
+            return attempt()
+        except Trouble as trouble:
+            if part and trouble.begins_again:
+                part.begin(part.mark, part.size)
+            position = part.position() if part else 0
+            failures = 0 if position > best else failures + 1
+            best = max(best, position)
+            if trouble.is_final or failures >= ATTEMPTS:
+                raise _told(url, trouble, part) from trouble
+            time.sleep(max(trouble.pause, PAUSES_SECONDS[min(max(failures - 1, 0), len(PAUSES_SECONDS) - 1)]))
+
+
+def _told(url: str, trouble: Trouble, part: Part | None) -> SkewlessError:
+    from ml import console
+
+    what, kept = trouble.what, part.position() if part else 0
+    if not what:
+        promised = f"promised {part.size:,} bytes and sent {kept:,}" if part and part.size else "closed the connection early"
+        what = f"the server {promised}"
+    stays = f" ({console.size(kept)} are kept; the same command goes on from there)" if part and kept and _is_guard(part.mark) else ""
+    return SkewlessError(f"{public(url)}: {what}{stays}", trouble.hint)
+
+
+def _go_on(remote: Remote, part: Part, progress: Progress) -> None:
+    """One request for what the part lacks.
+
+    Raises:
+        Trouble: with what came in the part.
+    """
+    if part.position() and not _is_guard(part.mark):
+        part.begin(part.mark, part.size)
+    position = part.position()
+    if part.size is not None and position == part.size:
+        return  # killed between its last byte and its name
+    request = _request_s3 if remote.url.lower().startswith("s3://") else _request_http
+    with request(remote.url, position, part.mark) as answer:
+        _agree(answer, remote.name, part, position)
+        position, label = part.position(), f"downloading {remote.name}"
+        progress(label, position, part.size or 0)
+        for chunk in answer.chunks:
+            if part.size is not None and position + len(chunk) > part.size:
+                raise Trouble(f"the server sent more bytes than the {part.size:,} that it promised", BY_HAND, begins_again=True)
+            part.append(chunk)
+            position += len(chunk)
+            progress(label, position, part.size or 0)
+        if part.size is not None and position < part.size:
+            raise Trouble("")
+        if part.size is None and "chunked" not in answer.headers.get("transfer-encoding", ""):
+            unknown = "the server does not say how long the file is, so that its end looks like a cut"
+            raise Trouble(unknown, BY_HAND, is_final=True, begins_again=True)
+
+
+def _agree(answer: Answer, name: str, part: Part, position: int) -> None:
+    """See that an answer continues the part; a whole one empties it and says what it is a part of from now on."""
+    headers = answer.headers
+    packing = {one.strip() for one in headers.get("content-encoding", "").split(",")} - {"", "identity", "aws-chunked"}
+    if packing and not (packing <= {"gzip", "x-gzip"} and name.endswith((".gz", ".tgz"))):
+        raise Trouble(f"the server packs it ({', '.join(sorted(packing))}) though asked not to", BY_HAND, is_final=True)
+    if answer.status == HTTPStatus.PARTIAL_CONTENT:
+        said = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", headers.get("content-range", ""))
+        first, last, total = map(int, said.groups()) if said else (-1, -1, -1)
+        marks = {headers[kind] for kind in ("etag", "last-modified") if kind in headers}
+        fits = first == position and last < total and total == (total if part.size is None else part.size)
+        if not fits or _length(headers) not in (None, last + 1 - first) or (marks and part.mark not in marks):
+            raise Trouble("the server sent another part of the file than the one asked for", begins_again=True)
+        part.size = total
+        return
+    mark, size = _mark(headers), _length(headers)
+    if mark == part.mark and None not in (size, part.size) and size != part.size:
+        raise Trouble(f"the server promised {part.size:,} bytes and then {size:,} for the same file", BY_HAND, begins_again=True)
+    part.begin(mark, part.size if size is None and mark == part.mark else size)

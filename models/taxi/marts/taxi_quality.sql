@@ -1,0 +1,1 @@
+{{ rule_scorecard('int_taxi_checked', exemptions='taxi_exemptions') }}
