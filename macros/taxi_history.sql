@@ -1,9 +1,10 @@
 {#-
   A fitted lookup over int_taxi_metered: for each city and combination of `keys` (a dictionary, name: expression) fares by
   metered dollars, `<name>_ratio`, and dollars above the meter, `<name>_excess_usd`, both pulled towards the city's own by a
-  prior worth `prior` trips of ten dollars.
+  prior worth `prior` trips of ten dollars. Combinations with fewer than `least` trips have none: their numbers would say who
+  they are rather than what trips there cost, and a network would learn its own rows by heart.
 -#}
-{%- macro taxi_history(name, keys, prior) -%}
+{%- macro taxi_history(name, keys, prior, least) -%}
 with trips as (
     select
         city,
@@ -49,4 +50,5 @@ select
     places.row_count
 from places
 inner join cities on places.city = cities.city
+where places.row_count >= {{ least }}
 {%- endmacro -%}

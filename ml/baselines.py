@@ -95,13 +95,14 @@ def _fit_boosting(contract: Contract, folder: Path, fitted: Encoding) -> Predict
 
     pairs = [(design(batch), encoding.residual(batch, fitted.target, fitted.baseline)) for batch in _bounded(folder)]
     matrix, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    known = ~np.isnan(matrix).all(axis=0)  # it cannot bin a feature that has no value at all
     kind = HistGradientBoostingRegressor if contract.task == "regression" else HistGradientBoostingClassifier
-    trees = kind(categorical_features=mask, **BOOSTING).fit(matrix, truth)
+    trees = kind(categorical_features=np.array(mask)[known], **BOOSTING).fit(matrix[:, known], truth)
 
     def predict(batch: pa.RecordBatch) -> np.ndarray:
         if contract.task == "binary":
-            return trees.predict_proba(design(batch))[:, 1]
-        return trees.predict(design(batch)) + encoding.offset(batch, fitted.baseline)
+            return trees.predict_proba(design(batch)[:, known])[:, 1]
+        return trees.predict(design(batch)[:, known]) + encoding.offset(batch, fitted.baseline)
 
     return predict
 

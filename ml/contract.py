@@ -11,6 +11,7 @@ from ml.manifest import checked_node, features_node, meta, model_named, parents,
 TASKS = ("regression", "binary")
 ROLES = ("key", "group", "time", "split", "sample", "target", "feature", "input")
 KINDS = ("numerical", "categorical")
+TRAIN = ("epochs", "patience", "batch_size", "learning_rate", "weight_decay")
 GATES = ("boosting", "linear_in_production", "coverage")
 TYPES = {
     "varchar": "text", "string": "text", "text": "text",
@@ -78,6 +79,7 @@ class Contract:
     slices: tuple[Slice, ...] = ()
     gates: dict[str, Any] = field(default_factory=dict)
     drift: dict[str, float] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
 
     @property
     def features(self) -> tuple[Column, ...]:
@@ -156,6 +158,7 @@ def from_manifest(manifest: dict[str, Any], project: str) -> Contract:
         residual=bool(settings.get("residual", False)),
         slices=tuple(_slice(entry) for entry in settings.get("slices", ())),
         gates=settings.get("gates", {}),
+        train=settings.get("train", {}),
         drift={"numerical": 0.1, "categorical": 0.1, "share": 0.3, **settings.get("drift", {})},
     )
     _require_whole(contract, request["name"])
@@ -230,9 +233,15 @@ def _require_whole(contract: Contract, request: str) -> None:
     if contract.residual and (contract.baseline is None or contract.task != "regression"):
         raise SkewlessError(f"{place} asks for a residual without a baseline to subtract", "set meta.ml.baseline, or leave residual out")
     _require_slices(contract, place)
-    unknown = sorted(contract.gates.keys() - set(GATES))
-    if unknown:
-        raise SkewlessError(f"{place} has the gate {unknown[0]!r}", f"use one of {', '.join(GATES)} in meta.ml.gates")
+    _require_settings(contract, place)
+
+
+def _require_settings(contract: Contract, place: str) -> None:
+    for what, given, known in (("gate", contract.gates, GATES), ("setting", contract.train, TRAIN)):
+        unknown = sorted(given.keys() - set(known))
+        if unknown:
+            where = {"gate": "meta.ml.gates", "setting": "meta.ml.train"}[what]
+            raise SkewlessError(f"{place} has the {what} {unknown[0]!r}", f"use one of {', '.join(known)} in {where}")
 
 
 def _slice(entry: Any) -> Slice:

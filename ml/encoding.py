@@ -70,7 +70,7 @@ def fit(contract: Contract, batches: Iterable[pa.RecordBatch]) -> Encoding:
         vocabularies={name: tuple(sorted(counter)) for name, counter in counters.items()},
         target=target,
         target_mean=moments[target].mean if contract.task == "regression" else 0.0,
-        target_std=moments[target].std if contract.task == "regression" else 1.0,
+        target_std=(moments[target].std or 1.0) if contract.task == "regression" else 1.0,
         baseline=baseline,
     )
 
@@ -81,7 +81,8 @@ def encode(encoding: Encoding, features: pa.Table | pa.RecordBatch) -> tuple[np.
     numerical = np.zeros((rows, encoding.width), np.float32)
     place = len(encoding.numerical)
     for index, name in enumerate(encoding.numerical):
-        values = (column(features, name) - encoding.mean[index]) / encoding.std[index]
+        values = column(features, name) - encoding.mean[index]
+        values = values / encoding.std[index] if encoding.std[index] else values * 0.0
         missing = np.isnan(values)
         numerical[:, index] = np.where(missing, 0.0, values)
         if name in encoding.indicators:
@@ -152,6 +153,6 @@ class _Moments:
 
     @property
     def std(self) -> float:
-        """Standard deviation; 1 for a constant or empty column, which then standardises to 0."""
+        """Standard deviation; 0 for a constant or empty column, of which nothing could be learned: whatever comes, it encodes as 0."""
         value = float(np.sqrt(self.squares / self.count)) if self.count else 0.0
-        return value if value > max(1e-12, 1e-13 * abs(self.mean)) else 1.0  # below that it is rounding, not spread
+        return value if value > max(1e-12, 1e-13 * abs(self.mean)) else 0.0  # below that it is rounding, not spread

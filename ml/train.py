@@ -26,6 +26,7 @@ from ml.network import NetworkConfig
 from ml.storage import Storage
 
 CODE = ("calibration.py", "encoding.py", "dataset.py", "network.py", "train.py")  # what weights depend on, besides data and settings
+EPOCH_STEPS, LEAST_BATCH = 200, 128
 Progress = Callable[[str, float, float], None]
 
 
@@ -35,7 +36,7 @@ class TrainConfig:
 
     epochs: int = 12
     patience: int = 6
-    batch_size: int = 1024
+    batch_size: int = 1024  # at most: with fewer rows it is smaller, so that an epoch has some EPOCH_STEPS steps
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     unknown_share: float = 0.01  # of categories shown as unknown, so that the unknown row learns what "any" means
@@ -98,6 +99,7 @@ def _train(
     rows = dataset.count_sampled(folder, contract, config.sample)
     if not rows:
         raise SkewlessError(f"a sample of {config.sample:g} holds no row of the train split", "choose a larger one")
+    config = replace(config, batch_size=batch_size_for(rows, config.batch_size))
     fitted = encoding.fit(contract, dataset.sampled(folder, contract, config.sample))
     shape = NetworkConfig(width=fitted.width, cardinalities=fitted.cardinalities)
     model = network.build(contract, shape).to(device())
@@ -135,6 +137,11 @@ def _train(
     storage.write_local_json(out / "calibration.json", calibration)
     (out / "encoding.json").write_text(encoding.to_json(fitted))
     return {"best_epoch": state["best_epoch"], "best_score": state["best_score"], "rows": rows, "history": state["history"]}
+
+
+def batch_size_for(rows: int, most: int) -> int:
+    """The power of two that makes some EPOCH_STEPS steps of so many rows, between LEAST_BATCH and `most`."""
+    return min(most, max(LEAST_BATCH, 2 ** round(math.log2(rows / EPOCH_STEPS))))
 
 
 def _epoch(
@@ -198,6 +205,12 @@ def _score(model: nn.Module, contract: Contract, fitted: Encoding, batches: Iter
     if not count:
         raise SkewlessError("the tuning half of validation is empty", "the project has too few groups; split by a finer one")
     return math.sqrt(total / count) if contract.task == "regression" else total / count
+
+
+def settings(where: Storage, project: str, **given: Any) -> TrainConfig:
+    """The settings of a run on the current snapshot: what the caller gives before what the project declares in `meta.ml.train`."""
+    _, folder = snapshot.current(where, project)
+    return with_changes(TrainConfig(**contracts.load(folder / "contract.json").train), **given)
 
 
 def with_changes(config: TrainConfig, **changes: Any) -> TrainConfig:

@@ -1,11 +1,31 @@
 """http(s):// and s3:// addresses to local files: taken up where they stopped, verified, and never a part under a whole one's name.
 
-`remote` says what a file elsewhere is, `web` and `s3` ask for it, `part` is what lies on the disk. Here is the patience.
+`remote` says what is known of a file elsewhere, `web` and `s3` ask for it, `part` is what lies on the disk. Here is the patience.
 """
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import TypeVar
+
+from ml.download import s3, web
+from ml.download.part import Part, finish, held, is_whole, opened
+from ml.download.remote import BY_HAND, Answer, Remote, Trouble, is_guard, length, mark_of, public
+from ml.errors import SkewlessError
+
+__all__ = ["Remote", "fetch", "find", "is_remote", "public"]
+ATTEMPTS = 5  # in a row without a byte won
+PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)  # after the first, second ... of them
+Progress = Callable[[str, float, float], None]
+T = TypeVar("T")
+
 
 def is_remote(source: str) -> bool:
     """Whether a source is an address rather than a path."""
-    return source.lower().startswith(SCHEMES)
+    return source.lower().startswith(("http://", "https://", "s3://"))
 
 
 def find(source: str) -> list[Remote]:
@@ -14,45 +34,30 @@ def find(source: str) -> list[Remote]:
     Raises:
         SkewlessError: where nothing is there, nobody answers, or credentials are missing.
     """
-    if source.lower().startswith("s3://"):
-        return _patiently(source, lambda: _find_s3(source))
-    headers = _patiently(source, lambda: _ask(source))
-    name = unquote(public(source).partition("://")[2].partition("/")[2].rpartition("/")[2])
-    return [Remote(source, _safe(name), _length(headers), _mark(headers))]
+    return _patiently(source, lambda: s3.find(source) if _is_s3(source) else web.find(source))
 
 
 def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
     """The file at folder/<16 hex of sha256(url)>/<name>, downloaded unless this version lies there already.
 
-    A part of the same version is gone on with. Where the server names no version, nothing can be: it is downloaded anew.
+    A part of the same version is gone on with. Where the server names no version nothing can be, and it is downloaded anew.
 
     Raises:
         SkewlessError: naming the address without its query, what happened and what to do; what came stays for the next try.
         OSError: from the disk.
     """
-    home = folder / hashlib.sha256(remote.url.encode()).hexdigest()[:16]
+    home = folder / hashlib.sha256(remote.url.encode(errors="surrogateescape")).hexdigest()[:16]
     home.mkdir(parents=True, exist_ok=True)
-    target, record = home / remote.name, home / f"{remote.name}.json"
-    with _held(home / f"{remote.name}.lock", lambda: progress(f"waiting for another download of {remote.name}", 0, 0)):
-        if _is_whole(target, record, remote):
-            return target
-        path = home / f"{remote.name}.part"
-        with _part(path, home / f"{remote.name}.part.json", remote) as part:
-            _patiently(remote.url, lambda: _go_on(remote, part, progress), part)
-            os.fsync(part.file.fileno())
-            whole = {"url": part.url, "mark": part.mark, "size": part.position()}
-        record.unlink(missing_ok=True)  # or a crash here would leave the old version's record beside the new one's bytes
-        os.replace(path, target)
-        _write_record(record, whole)
-        part.record.unlink()
-    return target
+    with held(home, remote.name, lambda: progress(f"waiting for another download of {remote.name}", 0, 0)):
+        if not is_whole(home, remote):
+            with opened(home, remote) as part:
+                _patiently(remote.url, lambda: _go_on(remote, part, progress), part)
+                finish(home, remote.name, part)
+    return home / remote.name
 
 
-def public(url: str) -> str:
-    """An address as it may be shown and stored: without user, query and fragment, which may be secrets."""
-    if url.lower().startswith("s3://"):
-        return url
-    return re.split(r"[?#]", re.sub(r"//[^/?#]*@", "//", url, count=1), maxsplit=1)[0]
+def _is_s3(url: str) -> bool:
+    return url.lower().startswith("s3://")
 
 
 def _patiently(url: str, attempt: Callable[[], T], part: Part | None = None) -> T:
@@ -69,7 +74,7 @@ def _patiently(url: str, attempt: Callable[[], T], part: Part | None = None) -> 
             best = max(best, position)
             if trouble.is_final or failures >= ATTEMPTS:
                 raise _told(url, trouble, part) from trouble
-            time.sleep(max(trouble.pause, PAUSES_SECONDS[min(max(failures - 1, 0), len(PAUSES_SECONDS) - 1)]))
+            time.sleep(max(trouble.pause_seconds, PAUSES_SECONDS[min(max(failures - 1, 0), len(PAUSES_SECONDS) - 1)]))
 
 
 def _told(url: str, trouble: Trouble, part: Part | None) -> SkewlessError:
@@ -79,7 +84,7 @@ def _told(url: str, trouble: Trouble, part: Part | None) -> SkewlessError:
     if not what:
         promised = f"promised {part.size:,} bytes and sent {kept:,}" if part and part.size else "closed the connection early"
         what = f"the server {promised}"
-    stays = f" ({console.size(kept)} are kept; the same command goes on from there)" if part and kept and _is_guard(part.mark) else ""
+    stays = f" ({console.size(kept)} are kept; the same command goes on from there)" if part and kept and is_guard(part.mark) else ""
     return SkewlessError(f"{public(url)}: {what}{stays}", trouble.hint)
 
 
@@ -89,30 +94,29 @@ def _go_on(remote: Remote, part: Part, progress: Progress) -> None:
     Raises:
         Trouble: with what came in the part.
     """
-    if part.position() and not _is_guard(part.mark):
+    if part.position() and not is_guard(part.mark):
         part.begin(part.mark, part.size)
-    position = part.position()
-    if part.size is not None and position == part.size:
+    if part.position() == part.size:
         return  # killed between its last byte and its name
-    request = _request_s3 if remote.url.lower().startswith("s3://") else _request_http
-    with request(remote.url, position, part.mark) as answer:
-        _agree(answer, remote.name, part, position)
+    request = s3.request if _is_s3(remote.url) else web.request
+    with request(remote.url, part.position(), part.mark) as answer:
+        _agree(answer, remote.name, part)
         position, label = part.position(), f"downloading {remote.name}"
         progress(label, position, part.size or 0)
         for chunk in answer.chunks:
             if part.size is not None and position + len(chunk) > part.size:
-                raise Trouble(f"the server sent more bytes than the {part.size:,} that it promised", BY_HAND, begins_again=True)
+                raise Trouble(f"the server sent more bytes than promised, which were {part.size:,}", BY_HAND, begins_again=True)
             part.append(chunk)
             position += len(chunk)
             progress(label, position, part.size or 0)
         if part.size is not None and position < part.size:
             raise Trouble("")
         if part.size is None and "chunked" not in answer.headers.get("transfer-encoding", ""):
-            unknown = "the server does not say how long the file is, so that its end looks like a cut"
-            raise Trouble(unknown, BY_HAND, is_final=True, begins_again=True)
+            endless = "the server does not say how long the file is, so that its end looks like a cut"
+            raise Trouble(endless, BY_HAND, is_final=True, begins_again=True)
 
 
-def _agree(answer: Answer, name: str, part: Part, position: int) -> None:
+def _agree(answer: Answer, name: str, part: Part) -> None:
     """See that an answer continues the part; a whole one empties it and says what it is a part of from now on."""
     headers = answer.headers
     packing = {one.strip() for one in headers.get("content-encoding", "").split(",")} - {"", "identity", "aws-chunked"}
@@ -122,12 +126,12 @@ def _agree(answer: Answer, name: str, part: Part, position: int) -> None:
         said = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", headers.get("content-range", ""))
         first, last, total = map(int, said.groups()) if said else (-1, -1, -1)
         marks = {headers[kind] for kind in ("etag", "last-modified") if kind in headers}
-        fits = first == position and last < total and total == (total if part.size is None else part.size)
-        if not fits or _length(headers) not in (None, last + 1 - first) or (marks and part.mark not in marks):
-            raise Trouble("the server sent another part of the file than the one asked for", begins_again=True)
+        fits = first == part.position() and last < total and part.size in (None, total) and (not marks or part.mark in marks)
+        if not fits or length(headers) not in (None, last + 1 - first):
+            raise Trouble("the server sent another part of the file than the one asked for", BY_HAND, begins_again=True)
         part.size = total
         return
-    mark, size = _mark(headers), _length(headers)
+    mark, size = mark_of(headers), length(headers)
     if mark == part.mark and None not in (size, part.size) and size != part.size:
-        raise Trouble(f"the server promised {part.size:,} bytes and then {size:,} for the same file", BY_HAND, begins_again=True)
+        raise Trouble(f"the server promised {part.size:,} bytes and then {size:,} of the same file", BY_HAND, begins_again=True)
     part.begin(mark, part.size if size is None and mark == part.mark else size)

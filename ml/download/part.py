@@ -5,13 +5,16 @@ Beside <name> lie <name>.json (which version it is), <name>.lock, and, while it 
 version, or begins again.
 """
 
-import contextlib, fcntl, json, os
+import contextlib
+import fcntl
+import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml.download.remote import Remote, is_guard
+from ml.download.remote import Remote, is_guard, public
 
 
 @dataclass
@@ -28,61 +31,71 @@ class Part:
         return os.fstat(self.file.fileno()).st_size
 
     def begin(self, mark: str, size: int | None) -> None:
-        """Empty it for a version: first the bytes go, so that no record ever stands beside bytes of another version."""
+        """Empty it for a version. The bytes go first, so that no record ever stands beside bytes of another version."""
         self.mark, self.size = mark, size
         self.file.truncate(0)
         os.fsync(self.file.fileno())
-        _write_record(self.record, {"url": self.url, "mark": mark, "size": size})
+        _write_record(self.record, self.url, mark, size)
 
     def append(self, chunk: bytes) -> None:
         rest = memoryview(chunk)
-        while rest:  # an unbuffered write may take less, as it does before a disk is full
+        while rest:  # an unbuffered write may take less than it is given, as when the disk is almost full
             rest = rest[self.file.write(rest) :]
 
 
 @contextlib.contextmanager
-def _part(path: Path, record: Path, remote: Remote) -> Iterator[Part]:
-    """The part on the disk if it is of this version, else an empty one."""
-    with open(path, "ab", buffering=0) as file:
-        part = Part(file, record, public(remote.url), remote.mark, remote.size)
-        known = _read_record(record)
-        same = known is not None and (known.get("mark"), known.get("size")) == (remote.mark, remote.size)
-        if not same or not _is_guard(remote.mark) or part.position() > (remote.size or part.position()):
+def opened(home: Path, remote: Remote) -> Iterator[Part]:
+    """The part that lies there if it is of this version, else an empty one."""
+    with open(home / f"{remote.name}.part", "ab", buffering=0) as file:
+        part = Part(file, home / f"{remote.name}.part.json", public(remote.url), remote.mark, remote.size)
+        known = _read_record(part.record)
+        is_same = (known.get("mark"), known.get("size")) == (remote.mark, remote.size)
+        if not is_same or (remote.size is not None and part.position() > remote.size):
             part.begin(remote.mark, remote.size)
         yield part
 
 
-def _is_whole(target: Path, record: Path, remote: Remote) -> bool:
-    """Whether this version of the file lies there; one without a name of its version cannot be told."""
-    known = _read_record(record)
-    if known is None or not _is_guard(remote.mark) or not target.exists():
+def finish(home: Path, name: str, part: Part) -> None:
+    """Give a complete part its name, and then its record; between the two it is without one and would be downloaded again."""
+    os.fsync(part.file.fileno())
+    record = home / f"{name}.json"
+    record.unlink(missing_ok=True)  # it is the old version's, beside which the new bytes must never stand
+    os.replace(home / f"{name}.part", home / name)
+    _write_record(record, part.url, part.mark, part.position())
+    part.record.unlink(missing_ok=True)
+
+
+def is_whole(home: Path, remote: Remote) -> bool:
+    """Whether this version of the file lies there; of one whose server names no version that cannot be told."""
+    known = _read_record(home / f"{remote.name}.json")
+    if not is_guard(remote.mark) or known.get("mark") != remote.mark or remote.size not in (None, known.get("size")):
         return False
-    return known.get("mark") == remote.mark and target.stat().st_size == known.get("size") == (remote.size or known.get("size"))
-
-
-def _read_record(path: Path) -> dict[str, Any] | None:
-    """A record, or None where there is none or it was cut off."""
-    try:
-        found = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _write_record(path: Path, value: dict[str, Any]) -> None:
-    with open(path, "w") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
+    return (home / remote.name).exists() and (home / remote.name).stat().st_size == known.get("size")
 
 
 @contextlib.contextmanager
-def _held(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def held(home: Path, name: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the lock of one file's download; a dead holder holds nothing."""
-    with open(path, "a") as file:
+    with open(home / f"{name}.lock", "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """A record; empty where there is none, or where it was cut off while it was written."""
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_record(path: Path, url: str, mark: str, size: int | None) -> None:
+    with open(path, "w") as file:
+        json.dump({"url": url, "mark": mark, "size": size}, file)
+        file.flush()
+        os.fsync(file.fileno())

@@ -11,7 +11,7 @@ def train(context: Context) -> Outcome:
     from ml import train as room
 
     given = context.arguments
-    config = room.with_changes(room.TrainConfig(), epochs=given.epochs, seed=given.seed, sample=given.sample)
+    config = room.settings(context.where, context.project, epochs=given.epochs, seed=given.seed, sample=given.sample)
     run = room.train(context.where, context.project, config, context.progress)
     place = lies(context, run.key)
     details: dict[str, Any] = {

@@ -35,6 +35,8 @@ checked as (
         ) as ok_{{ end }}_in_box,
         coalesce(not {{ taxi_is_swapped(end) }}, true) as ok_{{ end }}_not_swapped,
         {%- endfor %}
+        -- Two points within some 50 metres of each other: either end is wrong, or it was a round trip, and both have no distance.
+        coalesce(abs(pickup_latitude - dropoff_latitude) + abs(pickup_longitude - dropoff_longitude) >= 5e-4, true) as ok_ends_apart,
         coalesce(reported_distance >= 0e0, true) as ok_distance_sign,
         coalesce(reported_distance <= 150e0, true) as ok_distance_plausible,
         coalesce(duration_minutes between 0e0 and 720e0, true) as ok_duration,

@@ -1,5 +1,6 @@
 -- Where the bins of latitude and longitude begin: quantiles of the ends of train trips, on cells of a thousandth of a degree.
-{%- set bins = 8 %}
+-- Eighths, and the outermost hundredths by themselves: across the river a trip costs what no trip in town does.
+{%- set per_mille = [10, 125, 250, 375, 500, 625, 750, 875, 990] %}
 with ends as (
     {%- for end in ['pickup', 'dropoff'] %}
     {%- for axis in ['latitude', 'longitude'] %}
@@ -32,8 +33,8 @@ ranked as (
 ),
 
 bins as (
-    {%- for bin in range(1, bins) %}
-    select {{ bin }} as bin{% if not loop.last %} union all{% endif %}
+    {%- for share in per_mille %}
+    select {{ loop.index }} as bin, {{ share }} as per_mille{% if not loop.last %} union all{% endif %}
     {%- endfor %}
 )
 
@@ -43,5 +44,5 @@ select
     cast(bins.bin as integer) as bin,
     cast(min(ranked.cell) + 1 as integer) as first_cell
 from ranked
-inner join bins on ranked.below * {{ bins }} >= ranked.total * bins.bin
+inner join bins on ranked.below * 1000 >= ranked.total * bins.per_mille
 group by ranked.city, ranked.axis, bins.bin
