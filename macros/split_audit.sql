@@ -5,40 +5,32 @@
   Rows of a group are alike (flights of a day share its weather), so the variance is that between groups: with the group's
   sum s and count n, the mean is r = sum s / sum n and its variance G / (G - 1) * sum (s - r n)^2 / (sum n)^2 (Cochran,
   Sampling Techniques, ratio estimator); t has the smaller G - 1 degrees of freedom. Levels are corrected over all
-  comparisons (Bonferroni). `production` is not read. Sums of doubles may differ in their last bits; nothing is fitted on them.
+  comparisons (Bonferroni). `production` is not read. `sums` is the model that feature_sums makes of the feature table; sums of
+  doubles may differ in their last bits, and nothing is fitted on them.
 -#}
-{%- macro split_audit(features, group, level=0.05) -%}
+{%- macro split_audit(features, sums, level=0.05) -%}
 {%- set columns = audited_columns(features) -%}
-with rows_of_splits as (
-    select
-        split,
-        {{ group }} as group_name
-        {%- for column in columns %},
-        cast({{ 'case when ' ~ column.name ~ ' then 1 else 0 end' if column.is_boolean else column.name }} as double) as {{ column.name }}
-        {%- endfor %}
-    from {{ ref(features) }}
-    where split <> 'production'
-),
-
-groups as (
+with groups as (
     select
         split,
         group_name
         {%- for column in columns %},
-        coalesce(sum({{ column.name }}), 0e0) as {{ column.name }}_sum,
-        cast(count({{ column.name }}) as double) as {{ column.name }}_count
+        sum({{ column.name }}_sum) as {{ column.name }}_sum,
+        sum({{ column.name }}_count) as {{ column.name }}_count,
+        sum({{ column.name }}_squares) as {{ column.name }}_squares
         {%- endfor %}
-    from rows_of_splits
+    from {{ ref(sums) }}
+    where split <> 'production'
     group by split, group_name
 ),
 
 spreads as (
     select
-        count(*) as row_count
+        count(*) as group_count
         {%- for column in columns %},
-        stddev({{ column.name }}) as {{ column.name }}
+        {{ spread_of_sums('sum(' ~ column.name ~ '_sum)', 'sum(' ~ column.name ~ '_count)', 'sum(' ~ column.name ~ '_squares)') }} as {{ column.name }}
         {%- endfor %}
-    from rows_of_splits
+    from groups
 ),
 
 long as (

@@ -1,1 +1,1 @@
-{{ split_audit('flights_features', 'flight_date') }}
+{{ split_audit('flights_features', 'int_flights_sums') }}

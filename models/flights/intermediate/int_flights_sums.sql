@@ -1,0 +1,1 @@
+{{ feature_sums('flights_features', 'flight_date') }}

@@ -1,0 +1,1 @@
+{{ feature_sums('taxi_features', 'pickup_date') }}

@@ -1,0 +1,1 @@
+{{ split_audit('taxi_features', 'int_taxi_sums') }}
