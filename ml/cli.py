@@ -27,6 +27,7 @@ HELP = {
     "ingest": ("files to raw Parquet: every column stays text, rejects are kept", "skewless ingest flights more.csv.gz"),
     "profile": ("the shape of a raw table: types, nulls, ranges, what looks wrong", "skewless profile flights weather"),
     "build": ("dbt build of the project, unless nothing has changed", "skewless build flights"),
+    "quality": ("what the rules found, and on simulated files how much of the truth they see", "skewless quality taxi"),
     "check": ("read the contract and refuse feature SQL that could not run online", "skewless check flights --json"),
     "snapshot": ("freeze a green build: feature shards, lookups, contract, request rows", "skewless snapshot flights"),
     "train": ("train the network on the current snapshot; continues a run that was killed", "skewless train flights --epochs 5"),
@@ -142,7 +143,7 @@ def _main(given: argparse.Namespace) -> int:
     bar = Bar()
     context = Context(where, checkout, project, bar, given)
     try:
-        if given.verb in ("models", "cost", "doctor") or (given.verb == "serve" and not given.check):
+        if given.verb in ("models", "cost", "doctor", "quality") or (given.verb == "serve" and not given.check):
             outcome = VERBS[given.verb](context)
         else:
             with ledger.step(where, given.verb, project) as entry:

@@ -45,3 +45,9 @@ def meta(entry: dict[str, Any]) -> dict[str, Any]:
 def rule_meta(entry: dict[str, Any]) -> dict[str, Any]:
     """What a column's entry says of a rule; nothing for other columns."""
     return meta(entry).get("rule") or {}
+
+
+def catches(entry: dict[str, Any]) -> list[str]:
+    """The simulator's defects that a rule, or a column that marks rows, is for."""
+    about = meta(entry)
+    return list(about.get("catches") or (about.get("rule") or {}).get("catches") or [])

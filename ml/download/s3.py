@@ -79,5 +79,7 @@ def _client() -> Iterator[Any]:
     except (failed.ConnectionError, failed.HTTPClientError) as error:
         raise remote.unreached(error) from error
     except failed.BotoCoreError as error:
-        is_missing = isinstance(error, (failed.NoCredentialsError, failed.PartialCredentialsError))
-        raise Trouble("there are no AWS credentials" if is_missing else str(error), KEYS, is_final=True) from error
+        if isinstance(error, (failed.NoCredentialsError, failed.PartialCredentialsError)):
+            raise Trouble("there are no AWS credentials", KEYS, is_final=True) from error
+        what = " ".join(str(error).split())  # some take several lines
+        raise Trouble(what, "check the bucket, the key and the AWS settings", is_final=True) from error

@@ -20,6 +20,7 @@ VERBS: dict[str, Callable[[Context], Outcome]] = {
     "ingest": data.ingest,
     "profile": data.profile,
     "build": data.build,
+    "quality": data.quality,
     "check": data.check,
     "snapshot": data.snapshot,
     "train": network.train,

@@ -27,13 +27,13 @@ def ingest(context: Context) -> Outcome:
             return _kept(context, known)
     simulated = None
     if stand_in is not None:
-        from ml import simulate
+        from ml.simulate import stored
 
-        simulated = simulate.files(context.where, context.project, *stand_in, context.progress)
-        sources = [str(simulated.folder)]
+        simulated = stored.files(context.where, context.project, *stand_in, context.progress)
+        sources = stored.sources(simulated)
     done = room.ingest(context.where, context.checkout, context.project, sources, context.progress, given.beside)
     if simulated is not None:
-        simulate.forget_others(context.where, context.checkout, context.project, simulated)
+        stored.forget_others(context.where, context.checkout, context.project, simulated)
     return _ingested(context, done)
 
 
@@ -160,6 +160,48 @@ def build(context: Context) -> Outcome:
         unchanged=built.unchanged, rows=books["raw"] if books else 0,
         bytes=storage.size(context.where, context.where.own("warehouse.duckdb")),
     )  # fmt: skip
+
+
+def quality(context: Context) -> Outcome:
+    from ml import quality as room
+
+    card = room.scorecard(context.where, context.project, context.progress)
+    found = room.truth(context.where, context.checkout, context.project, context.progress)
+    over = [row["rule"] for row in card if row["loads_over"]]
+    shown = [table(
+        ["rule", "dimension", "action", "broken", "share", "budget", "worst load", "exempt"],
+        [[row["rule"], row["dimension"], row["action"], f"{row['broken']:,}", f"{row['broken'] / max(row['rows'], 1):.2%}",
+          f"{row['budget']:.1%}", f"{row['worst_share']:.2%}", str(row["exempt_loads"] or "")] for row in card],
+    )]  # fmt: skip
+    shown += ["".join(f"\nexempt from {row['rule']}: {row['exemptions']}" for row in card if row["exempt_loads"])]
+    if found:
+        shown += ["", truth_table(found), floor_lines(found)]
+    dimensions = len({row["dimension"] for row in card})
+    said = f"{len(card)} rules over {dimensions} dimensions, " + (f"over budget: {', '.join(over)}" if over else "all within their budgets")
+    if found:
+        seen = [row for row in found["defects"] if row["recall"] is not None]
+        least = min((min(row["recall"], row["precision"]) for row in seen), default=1.0)
+        said += f"; of {len(seen)} kinds of planted dirt the worst precision or recall is {least:.3f}"
+    return Outcome(said, {"scorecard": card, "truth": found}, unchanged=True, shown=tuple(shown))
+
+
+def truth_table(found: dict[str, Any]) -> Any:
+    rows = [
+        [row["defect"], f"{row['rows']:,}", f"{row['share']:.3%}", "" if row["recall"] is None else f"{row['precision']:.4f}",
+         "no rule can see it" if row["recall"] is None else f"{row['recall']:.4f}", ", ".join(row["rules"])]
+        for row in found["defects"] if row["rows"]
+    ]  # fmt: skip
+    return table(["planted defect", "rows", "share", "precision", "recall", "rules that are for it"], rows, prose=True)
+
+
+def floor_lines(found: dict[str, Any]) -> str:
+    lines = [
+        f"{split}: RMSE {entry['rmse']:.4f} over {entry['rows']:,} trips, the simulator's noise {entry['floor_rmse']:.4f}, "
+        f"{entry['above_floor']:+.2%}"
+        for split, entry in found["noise_floor"].items()
+        if "rmse" in entry
+    ]
+    return "\n" + "\n".join(lines) if lines else ""
 
 
 def check(context: Context) -> Outcome:

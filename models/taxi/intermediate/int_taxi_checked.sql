@@ -19,7 +19,8 @@ checked as (
         *,
         coalesce(city in ('{{ taxi_cities().keys() | join("', '") }}'), false) as ok_city,
         fare_usd is not null as ok_fare_present,
-        pickup_at is not null as ok_pickup_time,
+        -- A year of three digits is read as one of antiquity.
+        coalesce(year(pickup_at) between 1900 and 2100, false) as ok_pickup_time,
         pickup_latitude is not null and pickup_longitude is not null as ok_pickup_present,
         dropoff_latitude is not null and dropoff_longitude is not null as ok_dropoff_present,
         coalesce(passenger_count between 0e0 and 9e0 and passenger_count = floor(passenger_count), true) as ok_passenger_count,
@@ -44,7 +45,7 @@ checked as (
             provider_key in (select units.provider_key from {{ ref('int_taxi_provider_units') }} as units where units.is_kilometres)
             and coalesce(reported_distance > 0e0 and reported_distance <= 150e0, false)
         ) as ok_distance_in_miles,
-        coalesce(year(pickup_at) * 12 + month(pickup_at) = file_month, true) as ok_file_month,
+        coalesce(year(pickup_at) * 12 + month(pickup_at) = file_month or year(pickup_at) < 1900 or year(pickup_at) > 2100, true) as ok_file_month,
         coalesce(dropoff_at >= pickup_at, true) as ok_dropoff_after_pickup,
         coalesce(abs(total_usd - parts_usd) < 1.5e-2, true) as ok_total,
         -- A taxi is nowhere 180 km/h fast on the whole of a trip; times that are rounded to the hour say nothing here.
@@ -54,7 +55,7 @@ checked as (
             fare_usd >= 5e-1 * (tariff_drop_usd + {{ taxi_tariff_value('mile_usd') }} * great_circle_km / 1.609344e0)
             or not ({{ taxi_in_box('pickup') }} and {{ taxi_in_box('dropoff') }}), true
         ) as ok_fare_for_distance,
-        pickup_at is null or {{ taxi_tariff_value('drop_usd') }} is not null as ok_tariff_known,
+        pickup_at is null or year(pickup_at) < 1900 or year(pickup_at) > 2100 or {{ taxi_tariff_value('drop_usd') }} is not null as ok_tariff_known,
         coalesce(
             airport_flag = case
                 when {{ taxi_airport('pickup_latitude', 'pickup_longitude') }} <> 'none' or {{ taxi_airport('dropoff_latitude', 'dropoff_longitude') }} <> 'none' then 'Y'

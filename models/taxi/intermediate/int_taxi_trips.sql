@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='sync_all_columns') }}
 {%- set body -%}
 placed as (
     select
@@ -20,6 +20,7 @@ keyed as (
         fare_usd + coalesce(tip_usd, 0e0) + coalesce(surcharge_usd, 0e0) + coalesce(extra_usd, 0e0) + coalesce(toll_usd, 0e0) as parts_usd,
         {{ iso_date('pickup_at') }} as pickup_date,
         {{ file_month('raw_file') }} as file_month,
+        year(pickup_exchanged_at) * 12 + month(pickup_exchanged_at) as exchanged_month,
         {{ great_circle_km('pickup_latitude', 'pickup_longitude', 'dropoff_latitude', 'dropoff_longitude') }} as great_circle_km,
         {{ hash_63(var('sample_salt'), hash_key([
             'city', 'provider', iso_minute('pickup_at'), 'second(pickup_at)', iso_minute('dropoff_at'),
@@ -49,6 +50,7 @@ select
     dropoff_at,
     pickup_date,
     file_month,
+    exchanged_month,
     pickup_latitude,
     pickup_longitude,
     dropoff_latitude,

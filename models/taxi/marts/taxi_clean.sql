@@ -15,5 +15,6 @@ select
     dropoff_latitude,
     dropoff_longitude,
     fare_usd,
-    raw_load_id
+    raw_load_id,
+    raw_row
 from checked

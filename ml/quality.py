@@ -1,0 +1,114 @@
+"""What the rules found: the scorecard of a build, and, where the files were simulated, how much of the truth the rules see."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ml import evaluate, ingest, storage, warehouse
+from ml import manifest as manifests
+from ml.errors import GateError
+from ml.storage import Storage
+
+Progress = Callable[[str, float, float], None]
+
+
+def scorecard(where: Storage, project: str, progress: Progress) -> list[dict[str, Any]]:
+    """A row for each rule over all loads, the costliest first: broken and raw rows, the load that it cost most, and exemptions.
+
+    Raises:
+        GateError: where the project was not built.
+    """
+    with warehouse.connection(where, f"skewless quality {project}", progress) as opened:
+        if not _has(opened, f"{project}_quality"):
+            raise GateError(f"project {project} has no scorecard in workspace {where.workspace}", f"run: skewless build {project}")
+        rows = opened.execute(
+            f"""select rule_name, dimension, action, sum(broken_count)::bigint, sum(row_count)::bigint, max(budget),
+                max(broken_share), arg_max(raw_load_id, broken_share), count(*) filter (where not is_within_budget),
+                count(exemption), string_agg(distinct exemption, '; ')
+            from {project}_quality group by all order by 4 desc, 1"""
+        ).fetchall()
+    names = (
+        "rule", "dimension", "action", "broken", "rows", "budget", "worst_share", "worst_load", "loads_over", "exempt_loads", "exemptions"
+    )  # fmt: skip
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def truth(where: Storage, checkout: Path, project: str, progress: Progress) -> dict[str, Any] | None:
+    """How much of a simulation's planted dirt the rules find: for each defect its rows, the rules that are for it, and their
+    precision and recall; and the simulator's own noise floor beside the current run. None where no simulation is loaded.
+
+    Precision: of the rows that a defect's rules mark, the share with a defect that those rules are for. Recall: of the rows
+    with the defect, the share that they mark.
+    """
+    folder = _loaded_simulation(where, checkout, project)
+    if folder is None:
+        return None
+    manifest = warehouse.compiled_manifest(where, checkout, project, progress)
+    features = manifests.features_node(manifest, project)
+    request = manifests.model_named(manifest, manifests.meta(features)["ml"]["request"])
+    assert request is not None
+    checked = manifests.checked_node(manifest, request)
+    assert checked is not None
+    marks = {name: manifests.catches(entry) for name, entry in checked["columns"].items() if manifests.catches(entry)}
+    files = f"read_parquet('{folder}/truth/*.parquet')"
+    with warehouse.connection(where, f"skewless quality {project}", progress) as opened:
+        plain = ("raw_file", "raw_row", "expected_fare_usd", "fare_noise_usd")
+        defects = [name for (name, *_) in opened.execute(f"describe select * from {files}").fetchall() if name not in plain]
+        joined = f"{checked['name']} as checked inner join {files} as truth using (raw_file, raw_row)"
+        counted = opened.execute(f"select {', '.join(_counts(defects, marks))} from {joined}").fetchone()
+        assert counted is not None
+        floor = opened.execute(
+            f"""select request.split, sqrt(avg(truth.fare_noise_usd ** 2)), count(*) from {request["name"]} as request
+            inner join (select distinct raw_file, raw_load_id from {checked["name"]}) as files using (raw_load_id)
+            inner join {files} as truth on truth.raw_file = files.raw_file and truth.raw_row = request.raw_row group by all"""
+        ).fetchall()
+    numbers = iter(counted)
+    total = next(numbers)
+    rows = []
+    for defect in defects:
+        rules = [name for name, caught in marks.items() if defect in caught]
+        count, found, marked, rightly = (next(numbers) for _ in range(4))
+        rows.append({
+            "defect": defect, "rows": count, "share": count / total, "rules": rules, "found": found, "marked": marked,
+            "recall": found / count if rules and count else None, "precision": rightly / marked if marked else None,
+        })  # fmt: skip
+    return {"simulation": folder.name, "rows": total, "defects": rows, "noise_floor": _beside_the_run(where, project, floor)}
+
+
+def _counts(defects: list[str], marks: dict[str, list[str]]) -> list[str]:
+    """For each defect: its rows, those that its rules mark, all rows that they mark, and those of them with any of their defects."""
+    counts = ["count(*)"]
+    for defect in defects:
+        rules = [name for name, caught in marks.items() if defect in caught]
+        marked = " or ".join(f"not {name}" if name.startswith("ok_") else name for name in rules) or "false"
+        theirs = " or ".join(f"truth.{name}" for name in sorted({name for rule in rules for name in marks[rule]} & set(defects))) or "false"
+        conditions = (f"truth.{defect}", f"truth.{defect} and ({marked})", marked, f"({marked}) and ({theirs})")
+        counts += [f"count(*) filter (where {condition})" for condition in conditions]
+    return counts
+
+
+def _beside_the_run(where: Storage, project: str, floor: list[tuple[str, float, int]]) -> dict[str, Any]:
+    """The floor by split; for the current run's splits also its RMSE and how far above the floor that is."""
+    found: dict[str, Any] = {split: {"floor_rmse": value, "rows": rows} for split, value, rows in floor}
+    try:
+        metrics, _ = evaluate.evaluate(where, project, lambda *_: None)
+    except GateError:
+        return found  # nothing trained yet
+    for split in evaluate.SPLITS:
+        if metrics.get(split) and split in found and metrics[split]["rows"] == found[split]["rows"]:
+            found[split] |= {"rmse": metrics[split]["rmse"], "above_floor": metrics[split]["rmse"] / found[split]["floor_rmse"] - 1}
+    return found
+
+
+def _loaded_simulation(where: Storage, checkout: Path, project: str) -> Path | None:
+    """The folder of the simulation whose files, by name and bytes, are all loaded."""
+    loaded = {(load.file, load.bytes) for load in ingest.loads(where, checkout, project)}
+    for name in storage.names(where, f"simulated/{project}"):
+        record = storage.read_json(where, f"simulated/{project}/{name}/simulation.json")
+        if record and {(file["name"], file["bytes"]) for file in record["files"]} <= loaded:
+            return storage.fetch(where, f"simulated/{project}/{name}")
+    return None
+
+
+def _has(opened: Any, table: str) -> bool:
+    return bool(opened.execute("select count(*) from information_schema.tables where table_name = ?", [table]).fetchone()[0])
