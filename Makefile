@@ -1,8 +1,9 @@
 # make run    set up, then the flights project from raw files to a served prediction   (PROJECT=... for another)
 # make test   set up, then all tests
-# make serve | build | lint | clean | lock
+# make serve | build | lint | clean | lock | bench-etl ROWS=1000000
 PROJECT ?= flights
 PORT ?= 3000
+ROWS ?= 1000000
 PYTHON ?= python3
 # Torch's wheels for graphics cards are large. An index with CPU wheels: make run TORCH_INDEX=URL
 TORCH_INDEX ?=
@@ -14,7 +15,8 @@ export BENTOML_DO_NOT_TRACK := True
 export DO_NOT_TRACK := 1
 lint: export DBT_LOG_PATH := build/lint
 
-.PHONY: run test serve build lint clean lock setup help
+
+.PHONY: bench-etl run test serve build lint clean lock setup help
 
 help:
 	@sed -n '1,3p' Makefile
@@ -44,6 +46,9 @@ build: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+bench-etl: $(READY)
+	@$(BIN)/python tests/bench/etl.py --rows $(ROWS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check ml serving tests/python

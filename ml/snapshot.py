@@ -15,7 +15,7 @@ from ml import contract as contracts
 from ml import manifest as manifests
 from ml.contract import Contract
 from ml.errors import GateError
-from ml.hashing import hash_json, hash_tree
+from ml.hashing import BUCKETS, hash_json, hash_tree
 from ml.storage import Storage
 
 FORMAT = 1
@@ -54,9 +54,13 @@ def take(where: Storage, checkout: Path, project: str, load_ids: list[str], prog
     key = where.own(project, "snapshots", identity)
     record = storage.read_json(where, f"{key}/snapshot.json")
     if record is None:
-        with storage.staging(where, key) as folder, warehouse.connection(where, f"skewless snapshot {project}", progress) as opened:
+        with (
+            storage.staging(where, key) as folder,
+            storage.scratch_folder(where) as scratch,
+            warehouse.connection(where, f"skewless snapshot {project}", progress) as opened,
+        ):
             warehouse.require_green(where, checkout, project, load_ids)  # again: now no build of ours can come between
-            record = _freeze(opened, contract, folder, progress)
+            record = _freeze(opened, contract, folder, scratch, progress)
             record = {"id": identity, "project": project, "loads": load_ids, **record}
             storage.write_local_json(folder / "snapshot.json", record)
         unchanged = False
@@ -88,54 +92,54 @@ def _identity(where: Storage, contract: Contract, manifest: dict[str, Any], load
     return hash_json([FORMAT, load_ids, sql, contract.to_json()])[:12]
 
 
-def _freeze(opened: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, progress: Progress) -> dict[str, Any]:
+def _freeze(opened: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, scratch: Path, progress: Progress) -> dict[str, Any]:
     key, sample, split = contract.only("key"), contract.only("sample"), contract.only("split")
     table, request = contract.features_relation, contract.request_relation
     columns = ", ".join(column.name for column in contract.columns)
-    order = f"order by {sample}, {key}"  # a fixed shuffle: every prefix of a shard is a nested sample
+    order = f"order by {sample}, {key}"  # a fixed shuffle: every prefix of the shards is a nested sample
 
-    (total,) = opened.execute(f"select count(*) from {table}").fetchone() or (0,)
     (requests,) = opened.execute(f"select count(*) from {request}").fetchone() or (0,)
-    if total != requests:
+    shards = -(-requests // SHARD_ROWS) or 1
+    # The features are computed once, into parts by the sample hash; a part is sorted in memory, the whole never is.
+    part = f"cast(floor({sample} * {shards}.0 / {BUCKETS}) as integer)"
+    progress("computing features", 0, 0)
+    opened.execute(
+        f"copy (select {columns}, {part} as part from {table}) to '{scratch}' (format parquet, partition_by (part), compression lz4, overwrite)"
+    )
+    parts = [f"{scratch}/part={number}/*.parquet" for number in range(shards) if list(scratch.glob(f"part={number}/*.parquet"))]
+    counts: dict[str, int] = {}
+    (folder / "features").mkdir()
+    for number, files in enumerate(parts):
+        source = f"read_parquet('{files}', hive_partitioning = false)"
+        for name, rows in opened.execute(f"select {split}, count(*) from {source} group by 1 order by 1").fetchall():
+            path = folder / "features" / f"{name}-{number:04d}.parquet"
+            opened.execute(
+                f"copy (select {columns} from {source} where {split} = '{name}' {order}) to '{path}' (format parquet, compression zstd)"
+            )
+            counts[name] = counts.get(name, 0) + rows
+        progress("freezing features", number + 1, shards)
+    counts = dict(sorted(counts.items()))
+    if sum(counts.values()) != requests:
         raise GateError(
-            f"{table} has {total:,} rows and {request} has {requests:,}",
+            f"{table} has {sum(counts.values()):,} rows and {request} has {requests:,}",
             f"a join of {table} loses or repeats rows; make its lookups unique by their key",
         )
-
-    counts: dict[str, int] = {}
-    done = 0
-    for (name,) in opened.execute(f"select distinct {split} from {table} order by 1").fetchall():
-        reader = warehouse.stream(opened, f"select {columns} from {table} where {split} = '{name}' {order}")
-        writer, rows = None, 0
-        for batch in reader:
-            if rows % SHARD_ROWS < batch.num_rows or writer is None:
-                if writer is not None:
-                    writer.close()
-                path = folder / "features" / f"{name}-{rows // SHARD_ROWS:04d}.parquet"
-                path.parent.mkdir(exist_ok=True)
-                writer = pq.ParquetWriter(path, reader.schema, compression="zstd")
-            writer.write_batch(batch)
-            rows += batch.num_rows
-            done += batch.num_rows
-            progress("freezing features", done, total)
-        if writer is not None:
-            writer.close()
-        counts[name] = rows
     for needed in ("train", "validation", "test"):
         if not counts.get(needed):
             raise GateError(
                 f"the split {needed} of {table} is empty", "add data, or look at the shares and the cut in the vars of dbt_project.yml"
             )
 
+    frozen = f"read_parquet('{scratch}/*/*.parquet', hive_partitioning = false)"
     inputs = ", ".join(f"request.{column.name}" for column in contract.inputs)
-    sampled = f"select {key} from {table} {order} limit {REQUEST_ROWS}"
+    opened.execute(f"create temp table sampled as select {key} from {frozen} {order} limit {REQUEST_ROWS}")
     own = f"request.{key}, request.{split}, request.{sample}, request.{contract.only('target')}"
     _write(
         opened,
-        f"select {own}, {inputs} from {request} as request semi join ({sampled}) as sampled using ({key}) {order}",
+        f"select {own}, {inputs} from {request} as request semi join sampled using ({key}) {order}",
         folder / "requests.parquet",
     )
-    _write(opened, f"select {columns} from {table} semi join ({sampled}) as sampled using ({key}) {order}", folder / "expected.parquet")
+    _write(opened, f"select {columns} from {frozen} semi join sampled using ({key}) {order}", folder / "expected.parquet")
     for name in contract.lookups:
         _write(opened, f"select * from {name} order by all", folder / "lookups" / f"{name}.parquet")
     (folder / "contract.json").write_text(contract.to_json())

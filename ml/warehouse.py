@@ -128,9 +128,14 @@ def connection(where: Storage, purpose: str, progress: Progress) -> Iterator[duc
         yield opened
 
 
+def memory_limit() -> str:
+    """What an engine in a step may take before it spills to disk, as DuckDB writes it; profiles.yml reads the same setting."""
+    return os.environ.get("SKEWLESS_MEMORY", "4GB")
+
+
 def _opened(where: Storage) -> duckdb.DuckDBPyConnection:
     try:
-        return duckdb.connect(str(_database(where)), read_only=True)
+        return duckdb.connect(str(_database(where)), read_only=True, config={"memory_limit": memory_limit()})
     except duckdb.IOException as error:
         raise SkewlessError(
             f"the warehouse of workspace {where.workspace} cannot be read: {error}",

@@ -1,21 +1,25 @@
 -- Where the bins of latitude and longitude begin: quantiles of the ends of train trips, on cells of a thousandth of a degree.
 -- Eighths, and the outermost hundredths by themselves: across the river a trip costs what no trip in town does.
 {%- set per_mille = [10, 125, 250, 375, 500, 625, 750, 875, 990] %}
-with ends as (
-    {%- for end in ['pickup', 'dropoff'] %}
-    {%- for axis in ['latitude', 'longitude'] %}
-    select city, '{{ axis }}' as axis, {{ taxi_cell(end, axis) }} as cell, count(*) as row_count
+with trips as (
+    select
+        city
+        {%- for end in ['pickup', 'dropoff'] %}{% for axis in ['latitude', 'longitude'] %},
+        {{ taxi_cell(end, axis) }} as {{ end }}_{{ axis }}
+        {%- endfor %}{% endfor %}
     from {{ ref('taxi_clean') }}
     where split = 'train'
-    group by city, {{ taxi_cell(end, axis) }}
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
+),
+
+-- One scan counts all four coordinates.
+ends as (
+    select
+        city,
+        case when grouping(pickup_latitude) = 0 or grouping(dropoff_latitude) = 0 then 'latitude' else 'longitude' end as axis,
+        coalesce(pickup_latitude, pickup_longitude, dropoff_latitude, dropoff_longitude) as cell,
+        count(*) as row_count
+    from trips
+    group by grouping sets ((city, pickup_latitude), (city, pickup_longitude), (city, dropoff_latitude), (city, dropoff_longitude))
 ),
 
 cells as (
