@@ -18,8 +18,8 @@ zoned as (
         {{ hour_of_week('trips.pickup_at') }} as hour_of_week,
         {{ taxi_zone('pickup') }} as pickup_zone,
         {{ taxi_zone('dropoff') }} as dropoff_zone,
-        {{ taxi_zone('pickup', 5) }} as pickup_quarter,
-        {{ taxi_zone('dropoff', 5) }} as dropoff_quarter,
+        {{ taxi_zone('pickup', 6) }} as pickup_quarter,
+        {{ taxi_zone('dropoff', 6) }} as dropoff_quarter,
         {{ hundredths('trips.fare_usd') }} as fare_cents,
         {{ hundredths(taxi_metered_usd('trips.grid_km')) }} as metered_cents
     from trips

@@ -1,6 +1,6 @@
 -- Where the bins of latitude and longitude begin: quantiles of the ends of train trips, on cells of a thousandth of a degree.
--- Eighths, and the outermost hundredths by themselves: across the river a trip costs what no trip in town does.
-{%- set per_mille = [10, 125, 250, 375, 500, 625, 750, 875, 990] %}
+-- Eighths, and the outermost ends by themselves: across the river a trip costs what no trip in town does.
+{%- set per_mille = [2, 20, 125, 250, 375, 500, 625, 750, 875, 980, 998] %}
 with trips as (
     select
         city
