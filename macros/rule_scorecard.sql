@@ -1,20 +1,12 @@
 {#-
-  The quality relation of a project: one row per load and rule. One scan counts everything; the rest reshapes the counts.
+  The quality relation of a project: one row per load and rule. One scan counts everything (rule_counts); the rest reshapes it.
   `budget` is the share of a load's rows that a rule may cost, or the one that the seed `exemptions` grants to that load, with
-  its reason. Chance is left room in small loads: four standard deviations of a Poisson count.
+  its reason; `counts` is a model that keeps rule_counts, if there is one. Chance is left room in small loads: four standard deviations of a Poisson count.
 -#}
-{%- macro rule_scorecard(checked, exemptions=none) -%}
+{%- macro rule_scorecard(checked, exemptions=none, counts=none) -%}
 {%- set rules = rule_columns(checked) + [{'column': 'ok_duplicate', 'dimension': 'consistent', 'action': 'drop', 'budget': var('duplicate_budget', 0.01)}] -%}
 with counted as (
-    select
-        raw_load_id,
-        count(*) as row_count,
-        {%- for rule in rules[:-1] %}
-        count(*) filter (where not coalesce({{ rule.column }}, false) and not is_duplicate) as {{ rule.column }},
-        {%- endfor %}
-        count(*) filter (where is_duplicate) as ok_duplicate
-    from {{ ref(checked) }}
-    group by raw_load_id
+    {{ 'select * from ' ~ ref(counts) if counts else rule_counts(checked) }}
 ),
 
 rules as (

@@ -9,12 +9,13 @@ from ml.contract import Contract, Rule
 from ml.purity import DIALECT, not_of_one_row
 
 
-def at_the_door(rule: Rule, checked_sql: str, request_sql: str, contract: Contract) -> Rule:
+def at_the_door(rule: Rule, path: list[str], contract: Contract) -> Rule:
     """The rule with its condition, where that reads nothing but inputs, and those reach the request relation unchanged.
 
+    `path` is the compiled SQL of the models from the one with the rule to the request relation, both included.
     In doubt it stays in the warehouse: a rule that is missing at the door is listed by `skewless check`, a wrong one would refuse.
     """
-    steps = _steps(checked_sql)
+    steps = _steps(path[0])
     for index, select in enumerate(steps):
         for projection in select.expressions:
             if not isinstance(projection, exp.Alias) or projection.alias != rule.name:
@@ -25,7 +26,7 @@ def at_the_door(rule: Rule, checked_sql: str, request_sql: str, contract: Contra
                 return rule
             if select.args.get("joins") or not_of_one_row(condition) is not None:
                 return rule
-            after = [*steps[index:], *_steps(request_sql)]
+            after = [*steps[index:], *(step for sql in path[1:] for step in _steps(sql))]
             if not all(_passes(step, name) for step in after for name in names):
                 return rule
             for column in condition.find_all(exp.Column):

@@ -30,10 +30,8 @@ def complete(contract: Contract, manifest: dict[str, Any]) -> Contract:
     for name in contract.lookups:
         lookup = manifests.model_named(manifest, name) or next(n for n in manifest["nodes"].values() if n["name"] == name)
         schema[name] = _column_types(lookup)
-    checked = manifests.checked_node(manifest, request)
-    rules = contract.rules
-    if checked is not None:
-        rules = tuple(at_the_door(rule, checked["compiled_code"], request["compiled_code"], contract) for rule in rules)
+    path = [model["compiled_code"] for model in manifests.checked_path(manifest, request)]
+    rules = tuple(at_the_door(rule, path, contract) for rule in contract.rules) if path else contract.rules
     return replace(contract, online_sql=online_sql(node["compiled_code"], contract, schema), rules=rules)
 
 

@@ -18,10 +18,21 @@ def features_node(manifest: dict[str, Any], project: str) -> dict[str, Any]:
     return found[0]
 
 
+def checked_path(manifest: dict[str, Any], request: dict[str, Any]) -> list[dict[str, Any]]:
+    """The models from the one that carries rules to the request relation, both included, by the shortest way; none without rules."""
+    paths = [[request]]
+    while paths:
+        longer = [[parent, *path] for path in paths for parent in parents(manifest, path[0])]
+        found = next((path for path in longer if any(rule_meta(column) for column in path[0]["columns"].values())), None)
+        if found is not None:
+            return found
+        paths = longer
+    return []
+
+
 def checked_node(manifest: dict[str, Any], request: dict[str, Any]) -> dict[str, Any] | None:
-    """The parent of the request relation that carries rules, if any."""
-    carrying = (node for node in parents(manifest, request) if any(rule_meta(column) for column in node["columns"].values()))
-    return next(carrying, None)
+    """The nearest ancestor of the request relation that carries rules, if any."""
+    return next(iter(checked_path(manifest, request)), None)
 
 
 def models(manifest: dict[str, Any]) -> Iterable[dict[str, Any]]:

@@ -1,3 +1,4 @@
+{%- set body -%}
 with trips as (
     select
         *,
@@ -64,5 +65,7 @@ checked as (
         ) as ok_airport_flag
     from trips
 )
+{%- endset -%}
+{{ body }}
 
-select * from checked
+select *, '{{ local_md5(body) }}' as rules_version from checked

@@ -1,39 +1,24 @@
 {#
-  The columns of a model keep the `range` ([low, high]) of their meta, and have a value where it says `is_present`. One scan
-  judges all of them; a row is returned for each column that some row of the model breaks.
+  On the sums of a feature table (feature_sums): its columns keep the `range` ([low, high]) of their meta, and have a value where
+  it says `is_present`. A row is returned for each column that some row of the feature table breaks.
 #}
-{% test keeps_declared_ranges(model) %}
-{%- set judged = declared_ranges(model.identifier) %}
+{% test keeps_declared_ranges(model, features) %}
+{%- set judged = declared_ranges(features) %}
 with counted as (
     select
-        count(*) as row_count
+        sum(row_count) as row_count
         {%- for column in judged %},
-        count(*) filter (where {{ column.broken }}) as {{ column.name }}
+        sum({{ column.name }}_broken) as {{ column.name }}_broken
         {%- endfor %}
     from {{ model }}
-),
-
-names as (
-    {%- for column in judged %}
-    select '{{ column.name }}' as column_name{% if not loop.last %} union all{% endif %}
-    {%- else %}
-    select cast(null as varchar) as column_name
-    {%- endfor %}
-),
-
-listed as (
-    select
-        names.column_name,
-        counted.row_count,
-        case names.column_name
-            {%- for column in judged %}
-            when '{{ column.name }}' then counted.{{ column.name }}
-            {%- else %}
-            when '' then 0
-            {%- endfor %}
-        end as broken_count
-    from counted cross join names
 )
 
-select * from listed where broken_count > 0
+{% for column in judged %}
+select '{{ column.name }}' as column_name, row_count, {{ column.name }}_broken as broken_count from counted where {{ column.name }}_broken > 0
+{%- if not loop.last %}
+union all
+{%- endif %}
+{% else %}
+select cast(null as varchar) as column_name, row_count, 0 as broken_count from counted where false
+{% endfor %}
 {% endtest %}
