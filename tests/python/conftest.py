@@ -78,6 +78,13 @@ def make_toy(folder: Path) -> Checkout:
     return Checkout(folder, "toy")
 
 
+def linked(folder: Path, project: str) -> Checkout:
+    """The real checkout in a folder with a storage root of its own."""
+    for name in ("models", "macros", "seeds", "ml", "serving", "tests", "dbt_project.yml", "profiles.yml", "pyproject.toml"):
+        os.symlink(CHECKOUT / name, folder / name)
+    return Checkout(folder, project)
+
+
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     """The checkout that is tested."""

@@ -1,23 +1,20 @@
 """The real flights, all 336,776 of them, from the package's files to the service's answers."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import CHECKOUT, Checkout
+from conftest import CHECKOUT, Checkout, linked
 
 
 @pytest.fixture(scope="module")
 def flights(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The whole life of the real project, once."""
     folder = tmp_path_factory.mktemp("flights")
-    for name in ("models", "macros", "seeds", "ml", "serving", "tests", "dbt_project.yml", "profiles.yml", "pyproject.toml"):
-        os.symlink(CHECKOUT / name, folder / name)
-    run = Checkout(folder, "flights")
+    run = linked(folder, "flights")
     (folder / "run.json").write_text(json.dumps(run.json("run", "flights", "--no-page")))
     return run
 
