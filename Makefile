@@ -51,8 +51,8 @@ bench-etl: $(READY)
 	@$(BIN)/python tests/bench/etl.py --rows $(ROWS)
 
 lint: $(READY)
-	$(BIN)/ruff format --check ml serving tests/python
-	$(BIN)/ruff check ml serving tests/python
+	$(BIN)/ruff format --check ml serving tests/python tests/bench
+	$(BIN)/ruff check ml serving tests/python tests/bench
 	$(BIN)/mypy
 	SKEWLESS_ROOT=build/lint $(BIN)/dbt --quiet compile --no-introspect --no-populate-cache --target-path build/lint/duckdb
 	$(BIN)/sqlfluff lint --dialect duckdb $$(find build/lint/duckdb/compiled -name '*.sql' -not -path '*.yml/*')

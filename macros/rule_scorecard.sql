@@ -1,7 +1,7 @@
 {#-
   The quality relation of a project: one row per load and rule. One scan counts everything (rule_counts); the rest reshapes it.
   `budget` is the share of a load's rows that a rule may cost, or the one that the seed `exemptions` grants to that load, with
-  its reason; `counts` is a model that keeps rule_counts, if there is one. Chance is left room in small loads: four standard deviations of a Poisson count.
+  its reason; `counts` is a model that keeps rule_counts, if there is one. Chance is left room in small loads: one row and four standard deviations of a Poisson count, where the budget is not nothing.
 -#}
 {%- macro rule_scorecard(checked, exemptions=none, counts=none) -%}
 {%- set rules = rule_columns(checked) + [{'column': 'ok_duplicate', 'dimension': 'consistent', 'action': 'drop', 'budget': var('duplicate_budget', 0.01)}] -%}
@@ -68,6 +68,6 @@ select
     cast(broken_count as double) / cast(row_count as double) as broken_share,
     budget,
     cast(exemption as varchar) as exemption,
-    cast(broken_count as double) <= budget * cast(row_count as double) + 4e0 * sqrt(budget * cast(row_count as double)) as is_within_budget
+    cast(broken_count as double) <= budget * cast(row_count as double) + case when budget > 0e0 then 1e0 + 4e0 * sqrt(budget * cast(row_count as double)) else 0e0 end as is_within_budget
 from scorecard
 {%- endmacro -%}

@@ -73,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("source", nargs="*", help=SOURCES)
             verb.add_argument("--simulate", type=int, metavar="ROWS", help="invent so many rows of dirty files, with the truth beside them")
             verb.add_argument("--seed", type=int, default=1, help="of the simulation: the same rows and seed give the same bytes")
-            verb.add_argument("--beside", action="store_true", help="keep a file beside an earlier one of its name, instead of in its place")
+            verb.add_argument(
+                "--beside", action="store_true", help="keep a file beside an earlier one of its name, instead of in its place"
+            )
         if name == "profile":
             verb.add_argument("table", nargs="?", help="a raw table; they are listed if left out")
         if name == "doctor":

@@ -67,8 +67,8 @@ def _raw(where: Storage, checkout: Path, project: str, deep: bool) -> Iterator[C
         records_key = f"raw/{project}/_loads/{table.name}"
         try:
             files = standing(where, table)
-        except (OSError, ValueError) as error:
-            problems.append(f"a file of {table.name} cannot be read: {str(error).splitlines()[0][:160]}")
+        except (OSError, ValueError) as refused:
+            problems.append(f"a file of {table.name} cannot be read: {str(refused).splitlines()[0][:160]}")
             continue
         records = {name.removesuffix(".json") for name in storage.names(where, records_key)}
         problems += [f"load {load} of {table.name} has a file and no record" for load in sorted(files.keys() - records)]

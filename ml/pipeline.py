@@ -18,7 +18,7 @@ from ml.verbs.outcome import Context, Outcome, lies
 
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("ingest", []), ("build", []), ("check", []), ("snapshot", []), ("train", []), ("evaluate", []),
-    ("package", []), ("promote", []), ("serve", ["--check"]), ("drift", []), ("report", []),
+    ("package", []), ("promote", []), ("serve", ["--check"]), ("drift", []), ("quality", []), ("report", []),
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def run(context: Context) -> Outcome:
             note = "  (unchanged)" if result["unchanged"] and not result.get("refused") else ""
             show(f"{mark} {label:<14}{time.monotonic() - started:6.1f} s  {result['summary']}{note}")
     seconds = time.monotonic() - began
-    redone = [verb for verb, result in done.items() if not result["unchanged"] and verb not in ("check", "drift", "report")]
+    redone = [verb for verb, result in done.items() if not result["unchanged"] and verb not in ("check", "drift", "quality", "report")]
     shown = () if quiet else _summary(context, done, redone)
     said = f"run {run_id} of {context.project} in {seconds:.0f} s; " + (
         f"redone: {', '.join(redone)}" if redone else "nothing had changed, nothing was redone"

@@ -103,9 +103,8 @@ def _freeze(opened: duckdb.DuckDBPyConnection, contract: Contract, folder: Path,
     # The features are computed once, into parts by the sample hash; a part is sorted in memory, the whole never is.
     part = f"cast(floor({sample} * {shards}.0 / {BUCKETS}) as integer)"
     progress("computing features", 0, 0)
-    opened.execute(
-        f"copy (select {columns}, {part} as part from {table}) to '{scratch}' (format parquet, partition_by (part), compression lz4, overwrite)"
-    )
+    cut = f"select {columns}, {part} as part from {table}"
+    opened.execute(f"copy ({cut}) to '{scratch}' (format parquet, partition_by (part), compression lz4, overwrite)")
     parts = [f"{scratch}/part={number}/*.parquet" for number in range(shards) if list(scratch.glob(f"part={number}/*.parquet"))]
     counts: dict[str, int] = {}
     (folder / "features").mkdir()

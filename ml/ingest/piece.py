@@ -67,7 +67,9 @@ def readable(piece: Piece) -> Iterator[None]:
         yield
     except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, UnicodeDecodeError, pa.ArrowInvalid) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SkewlessError(f"{piece.shown} cannot be read: {said}", "check that the file is whole, UTF-8, and closes its quotes") from error
+        raise SkewlessError(
+            f"{piece.shown} cannot be read: {said}", "check that the file is whole, UTF-8, and closes its quotes"
+        ) from error
     except OSError as error:
         if error.errno is not None:  # the disk's business, not the file's
             raise

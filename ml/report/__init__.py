@@ -17,7 +17,7 @@ from ml.warehouse import Progress
 __all__ = ["report"]
 SECTIONS = (
     model.accuracy, model.answers, model.slices, model.features,
-    data.quality, data.audit, data.profiles, life.drift, life.versions, life.costs,
+    data.quality, data.audit, data.advice, data.profiles, life.drift, life.versions, life.costs,
 )  # fmt: skip
 
 

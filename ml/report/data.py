@@ -18,14 +18,67 @@ def quality(found: Sources) -> Section:
         rows = [
             [
                 rule["rule_name"].replace("_", " "), rule["dimension"], rule["action"], f"{rule['broken_count']:,}",
-                f"{rule['worst_share']:.3%}", f"{rule['budget']:.3%}", "within" if rule["is_within_budget"] else "over budget",
+                f"{rule['worst_share']:.3%}", f"{rule['budget']:.3%}", _within(rule),
             ]
             for rule in found.quality
         ]  # fmt: skip
         headers = ["rule", "dimension", "a row that breaks it", "rows", "worst load", "budget", ""]
         parts.append(table(headers, rows, (0, 1, 2), [not rule["is_within_budget"] for rule in found.quality]))
+        parts += [text(f"Exempt from {rule['rule_name']}: {rule['exemptions']}.", True) for rule in found.quality if rule["exempt_loads"]]
+    if found.truth:
+        parts += _truth(found.truth)
     body = "".join(parts) or text(f"Not built yet: run skewless build {found.contract.project}.", True)
     return Section("quality", "Quality", body)
+
+
+def _within(rule: dict[str, Any]) -> str:
+    if not rule["is_within_budget"]:
+        return "over budget"
+    return f"{rule['exempt_loads']} exempt" if rule["exempt_loads"] else "within"
+
+
+def _truth(truth: dict[str, Any]) -> list[str]:
+    """What was planted in simulated files, and how much of it the rules find."""
+    rows = [
+        [
+            entry["defect"].replace("_", " "), f"{entry['rows']:,}", f"{entry['share']:.3%}",
+            "" if entry["precision"] is None else f"{entry['precision']:.4f}",
+            "no rule can see it" if entry["recall"] is None else f"{entry['recall']:.4f}", ", ".join(entry["rules"]),
+        ]
+        for entry in truth["defects"] if entry["rows"]
+    ]  # fmt: skip
+    bad = [entry["recall"] is None for entry in truth["defects"] if entry["rows"]]
+    said = f"The files are simulated ({truth['simulation']}), so what is wrong with them is known. Precision: of the rows that the "
+    said += "rules for a defect mark, those that have it. Recall: of the rows that have it, those that they mark."
+    return ["<h3>Planted dirt</h3>", text(said), table(["planted", "rows", "share", "precision", "recall", "by"], rows, (0, 5), bad)]
+
+
+def advice(found: Sources) -> Section:
+    """How many rows are enough to know the means."""
+    if not found.advice:
+        return Section("sample-size", "Sample size", text(f"The project has no relation {found.contract.project}_sample_advice.", True))
+    columns: dict[str, list[dict[str, Any]]] = {}
+    for row in found.advice:
+        columns.setdefault(row["column_name"], []).append(row)
+    target, gain = found.contract.only("target"), found.advice[0]["stated_gain"]
+    hardest = max((name for name in columns if name != target), key=lambda name: columns[name][-1]["relative_error"] or 0.0)
+    known = columns[target]
+    errors = {name: {row["sample_rows"]: row["relative_error"] for row in columns[name]} for name in (target, hardest)}
+    places = [row["sample_rows"] for row in known]
+    nearest = [min(errors[hardest], key=lambda rows, place=place: abs(rows - place)) for place in places]  # type: ignore[misc]
+    series = {target: [errors[target][place] for place in places], hardest: [errors[hardest][rows] for rows in nearest]}
+    chart = charts.lines(places, series, "rows of the nested sample", "standard error of the mean (standard deviations)", log_x=True)
+    rows = [
+        [name, f"{entries[-1]['advised_rows']:,}" if entries[-1]["advised_rows"] else "more than there are",
+         f"{entries[-1]['sample_rows']:,}", f"{entries[-1]['relative_error']:.4f}"]
+        for name, entries in sorted(columns.items()) if entries[-1]["relative_error"] is not None
+    ]  # fmt: skip
+    said = f"Beyond the rows named here, twice the sample takes less than {gain:g} standard deviations off the standard error "
+    said += "of a column's mean."
+    headers = ["column", "enough rows", "train rows", "their error (sd)"]
+    return Section(
+        "sample-size", "Sample size", text(said) + figure(f"{target} and the hardest feature", chart) + table(headers, rows, (0,))
+    )
 
 
 def audit(found: Sources) -> Section:

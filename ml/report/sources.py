@@ -31,6 +31,8 @@ class Sources:
     books: dict[str, int] | None = None
     quality: list[dict[str, Any]] = field(default_factory=list)
     audit: list[dict[str, Any]] = field(default_factory=list)
+    advice: list[dict[str, Any]] = field(default_factory=list)
+    truth: dict[str, Any] | None = None
     profiles: list[dict[str, Any]] = field(default_factory=list)
     drift: dict[str, Any] | None = None
     served: dict[str, Any] | None = None
@@ -69,6 +71,8 @@ def gather(where: Storage, project: str, progress: Progress) -> Sources:
         books=warehouse.books(where, project, progress) if relations else None,
         quality=relations.get("quality", []),
         audit=relations.get("audit", []),
+        advice=relations.get("sample_advice", []),
+        truth=storage.read_json(where, where.own(project, "truth.json")),
         profiles=_all(where, where.own(project, "profiles")),
         drift=_last(where, where.own(project, "drift"), version["id"] if version else None),
         served=_last(where, where.own(project, "rehearsals"), version["id"] if version else None),
@@ -84,9 +88,14 @@ def _relations(where: Storage, project: str, progress: Progress) -> dict[str, li
         return found
     scorecard = f"""
         select dimension, rule_name, action, sum(row_count)::bigint as row_count, sum(broken_count)::bigint as broken_count,
-            max(broken_share) as worst_share, max(budget) as budget, bool_and(is_within_budget) as is_within_budget
+            max(broken_share) as worst_share, min(budget) as budget, bool_and(is_within_budget) as is_within_budget,
+            count(exemption) as exempt_loads, string_agg(distinct exemption, '; ') as exemptions
         from {project}_quality group by all order by dimension, rule_name"""
-    queries = {"quality": scorecard, "audit": f"select {AUDIT_COLUMNS} from {project}_audit order by p_value"}
+    queries = {
+        "quality": scorecard,
+        "audit": f"select {AUDIT_COLUMNS} from {project}_audit order by p_value",
+        "sample_advice": f"select * from {project}_sample_advice order by column_name, sample_rows",
+    }
     with warehouse.connection(where, f"skewless report {project}", progress) as opened:
         tables = {name for (name,) in opened.execute("select table_name from information_schema.tables").fetchall()}
         for name, sql in queries.items():

@@ -167,8 +167,10 @@ def quality(context: Context) -> Outcome:
 
     card = room.scorecard(context.where, context.project, context.progress)
     found = room.truth(context.where, context.checkout, context.project, context.progress)
+    if found:
+        storage.write_json(context.where, context.where.own(context.project, "truth.json"), found)  # for the report
     over = [row["rule"] for row in card if row["loads_over"]]
-    shown = [table(
+    shown: list[Any] = [table(
         ["rule", "dimension", "action", "broken", "share", "budget", "worst load", "exempt"],
         [[row["rule"], row["dimension"], row["action"], f"{row['broken']:,}", f"{row['broken'] / max(row['rows'], 1):.2%}",
           f"{row['budget']:.1%}", f"{row['worst_share']:.2%}", str(row["exempt_loads"] or "")] for row in card],

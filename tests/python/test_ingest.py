@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml import ingest, storage
-from ml.ingest import text as reader
 from ml.errors import SkewlessError
+from ml.ingest import text as reader
 
 COLUMNS = ["trip", "fare", "note"]
 SOURCES = """

@@ -11,8 +11,9 @@ from conftest import Checkout, linked
 from ml import simulate
 
 RELATIONS = (
-    "int_taxi_trips", "int_taxi_duplicates", "int_taxi_provider_units", "int_taxi_kept", "int_taxi_counts", "taxi_clean", "taxi_quarantine",
-    "taxi_quality", "taxi_bin_edges", "taxi_pair_history", "taxi_hour_history", "taxi_pair_hour_history", "taxi_features", "taxi_date_order",
+    "int_taxi_trips", "int_taxi_duplicates", "int_taxi_provider_units", "int_taxi_kept", "int_taxi_counts", "taxi_clean",
+    "taxi_quarantine", "taxi_quality", "taxi_bin_edges", "taxi_pair_history", "taxi_hour_history", "taxi_pair_hour_history",
+    "taxi_features", "taxi_date_order",
 )  # fmt: skip
 BY_LOAD = ("int_taxi_trips", "int_taxi_kept", "int_taxi_counts")
 
@@ -80,7 +81,11 @@ def test_a_later_file_is_read_alone(stepwise: tuple[Checkout, dict]) -> None:
             (condition,) = re.findall(r"raw_load_id in \(([^)]*)\)", sql)
             asked = {name.strip(" '") for name in condition.split(",")}
             # The corrected file repeats trips of April: which of the two stands is decided anew there, and in no other file.
-            others = {next(load["load_id"] for load in said["first"]["loads"] if load["file"].endswith("_04.txt"))} if step == "corrected" else set()
+            others = (
+                {next(load["load_id"] for load in said["first"]["loads"] if load["file"].endswith("_04.txt"))}
+                if step == "corrected"
+                else set()
+            )
             assert load["load_id"] in asked and asked <= {load["load_id"], *(others if model != "int_taxi_trips" else ())}, (step, model)
 
 
@@ -101,10 +106,20 @@ def test_an_edited_rule_is_there_at_once_for_all_loads(months: Path, tmp_path: P
     run = linked(tmp_path, "taxi")
     (tmp_path / "models").unlink()
     shutil.copytree(Path(__file__).parents[2] / "models", tmp_path / "models")
-    run.json("ingest", "taxi", f"{months}/simulated_taxi_2016_01.txt", f"{months}/simulated_taxi_2016_03.txt", f"{months}/simulated_taxi_2016_05.txt")
+    run.json(
+        "ingest",
+        "taxi",
+        f"{months}/simulated_taxi_2016_01.txt",
+        f"{months}/simulated_taxi_2016_03.txt",
+        f"{months}/simulated_taxi_2016_05.txt",
+    )
     before = run.json("build", "taxi")["books"]
     run.edit("models/taxi/intermediate/int_taxi_checked.sql", ">= 5e-4, true) as ok_ends_apart", ">= 2e-2, true) as ok_ends_apart")
-    run.edit("models/taxi/intermediate/int_taxi_checked.yml", "rule: {dimension: consistent, budget: 0.1, action: quarantine}", "rule: {dimension: consistent, budget: 0.9, action: quarantine}")
+    run.edit(
+        "models/taxi/intermediate/int_taxi_checked.yml",
+        "rule: {dimension: consistent, budget: 0.1, action: quarantine}",
+        "rule: {dimension: consistent, budget: 0.9, action: quarantine}",
+    )
     after = run.json("build", "taxi")["books"]
     assert after["raw"] == before["raw"] and after["clean"] < 0.8 * before["clean"]
     assert after["raw"] == after["clean"] + after["quarantine"] + after["duplicates"]

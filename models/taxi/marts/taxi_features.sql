@@ -93,8 +93,8 @@ features as (
         metered_usd * coalesce(pair_hour_ratio, pair_ratio, hour_ratio, 1e0) as usual_fare_usd,
         city,
         pickup_airport || '>' || dropoff_airport as airport_pair,
-        'row ' || cast(pickup_latitude_bin as varchar) || ' column ' || cast(pickup_longitude_bin as varchar) as pickup_zone,
-        'row ' || cast(dropoff_latitude_bin as varchar) || ' column ' || cast(dropoff_longitude_bin as varchar) as dropoff_zone,
+        coalesce('row ' || cast(pickup_latitude_bin as varchar) || ' column ' || cast(pickup_longitude_bin as varchar), 'no history') as pickup_zone,
+        coalesce('row ' || cast(dropoff_latitude_bin as varchar) || ' column ' || cast(dropoff_longitude_bin as varchar), 'no history') as dropoff_zone,
         cast(hour_of_day as varchar) as pickup_hour,
         fare_usd
     from joined
