@@ -9,7 +9,7 @@ with trips as (
     select
         city,
         {%- for key, expression in keys.items() %}
-        {{ expression }} as {{ key }},
+        {{ expression if expression == key else expression ~ ' as ' ~ key }},
         {%- endfor %}
         fare_cents,
         metered_cents,

@@ -60,7 +60,10 @@ def values(where, table="trips"):
     """All that stands in a raw table: the trip, its number and its file."""
     folder = storage.fetch(where, f"raw/toy/{table}")
     rows = [row for path in folder.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
-    return sorted(tuple(row.values())[:2] + (row["raw_row"], row["raw_file"]) for row in rows)
+    return sorted(
+        (row["trip" if "trip" in row else "vendor"], row["fare" if "fare" in row else "Fare"], row["raw_row"], row["raw_file"])
+        for row in rows
+    )
 
 
 def zipped(**members: bytes) -> bytes:

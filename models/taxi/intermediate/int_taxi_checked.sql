@@ -68,4 +68,4 @@ checked as (
 {%- endset -%}
 {{ body }}
 
-select *, '{{ local_md5(body) }}' as rules_version from checked
+select *, '{{ local_md5(body)[:12] }}' as rules_version from checked

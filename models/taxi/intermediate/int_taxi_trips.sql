@@ -33,7 +33,7 @@ keyed as (
 {%- endset -%}
 with staged as (
     select * from {{ ref('stg_taxi__trips') }}
-    where {{ take_new_loads('(select raw_load_id, max(sql_version) as version from ' ~ ref('stg_taxi__trips') ~ ' group by raw_load_id)', local_md5(body)) }}
+    where {{ take_new_loads('(select raw_load_id, max(sql_version) as version from ' ~ ref('stg_taxi__trips') ~ ' group by raw_load_id)', local_md5(body)[:6]) }}
 ),
 
 {{ body }}
@@ -42,7 +42,7 @@ select
     cast(raw_load_id as varchar) as raw_load_id,
     cast(raw_file as varchar) as raw_file,
     cast(raw_row as bigint) as raw_row,
-    sql_version || '{{ local_md5(body) }}' as version,
+    sql_version || '{{ local_md5(body)[:6] }}' as version,
     cast(city as varchar) as city,
     provider,
     source_key,

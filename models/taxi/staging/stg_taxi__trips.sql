@@ -13,5 +13,5 @@ with source as (
 
 select
     *,
-    '{{ local_md5(body) }}' as sql_version
+    '{{ local_md5(body)[:6] }}' as sql_version
 from source
