@@ -20,7 +20,8 @@ online and offline, are the SQL that analysts edit.
 
 ENDING = """PROJECT is a folder of models/; the only one, or SKEWLESS_PROJECT, if left out.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate said no (a red build, a receipt, a worse challenger, drift).
-Settings: SKEWLESS_ROOT (storage root, .skewless), SKEWLESS_WORKSPACE (default), SKEWLESS_PROJECT."""
+Settings: SKEWLESS_ROOT (storage root, .skewless), SKEWLESS_WORKSPACE (default), SKEWLESS_PROJECT,
+SKEWLESS_MEMORY (of the engine, 4GB)."""
 
 HELP = {
     "run": ("all steps, from files to a served prediction; what has not changed is not redone", "skewless run flights"),

@@ -1,7 +1,14 @@
-with loads as (
-    select raw_load_id, max(version) as version, max(rules_version) as rules_version
-    from {{ ref('int_taxi_checked') }}
-    group by raw_load_id
+with trips as (
+    select raw_load_id, max(version) as version from {{ ref('int_taxi_trips') }} group by raw_load_id
+),
+
+rules as (
+    -- The same in every row: one is enough.
+    select rules_version from {{ ref('int_taxi_checked') }} limit 1
+),
+
+loads as (
+    select trips.raw_load_id, trips.version, rules.rules_version from trips cross join rules
 ),
 
 duplicates as (
