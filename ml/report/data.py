@@ -67,7 +67,7 @@ def advice(found: Sources) -> Section:
     places = [row["sample_rows"] for row in known]
     nearest = [min(errors[hardest], key=lambda rows, place=place: abs(rows - place)) for place in places]  # type: ignore[misc]
     series = {target: [errors[target][place] for place in places], hardest: [errors[hardest][rows] for rows in nearest]}
-    chart = charts.lines(places, series, "rows of the nested sample", "standard error of the mean (standard deviations)", log_x=True)
+    chart = charts.lines(places, series, "rows of the nested sample", "standard error of the mean (sd)", log_x=True)
     rows = [
         [name, f"{entries[-1]['advised_rows']:,}" if entries[-1]["advised_rows"] else "more than there are",
          f"{entries[-1]['sample_rows']:,}", f"{entries[-1]['relative_error']:.4f}"]
