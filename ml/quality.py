@@ -22,7 +22,7 @@ def scorecard(where: Storage, project: str, progress: Progress) -> list[dict[str
         if not _has(opened, f"{project}_quality"):
             raise GateError(f"project {project} has no scorecard in workspace {where.workspace}", f"run: skewless build {project}")
         rows = opened.execute(
-            f"""select rule_name, dimension, action, sum(broken_count)::bigint, sum(row_count)::bigint, max(budget),
+            f"""select rule_name, dimension, action, sum(broken_count)::bigint, sum(row_count)::bigint, min(budget),
                 max(broken_share), arg_max(raw_load_id, broken_share), count(*) filter (where not is_within_budget),
                 count(exemption), string_agg(distinct exemption, '; ')
             from {project}_quality group by all order by 4 desc, 1"""
