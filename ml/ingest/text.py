@@ -1,5 +1,6 @@
 """A text or Parquet file → record batches of its raw table; what is no row is kept with its line number and the reason."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,19 +50,73 @@ def read_rows(piece: Piece, table: RawTable, load_id: str, rejects: list[dict[st
             ),
             convert_options=pa_csv.ConvertOptions(column_types={name: pa.string() for name in table.columns}, strings_can_be_null=False),
         )  # fmt: skip
-        next_row = 1
+        next_row, blank = 1, _Ascending(_blank_lines(piece, table))
         for batch in reader:
             numbers = _numbers(next_row, batch.num_rows, found)
             if batch.num_rows:
                 next_row = int(numbers[-1]) + 1
                 found = [number for number in found if number >= next_row]
             empty = _empty(batch)
-            if empty is not None:  # the parser reads an empty line as a row of empty fields
-                for number in numbers[empty].tolist():
-                    text, reason = (damaged.pop(number), "not UTF-8") if number in damaged else ("", "an empty line")
+            if empty is not None:  # the parser gives the same row for an empty line and for a line of empty fields
+                for place in np.flatnonzero(empty).tolist():
+                    number = int(numbers[place])
+                    if number in damaged:
+                        text, reason = damaged.pop(number), "not UTF-8"
+                    elif number in blank:
+                        text, reason = "", "an empty line"
+                    else:
+                        empty[place] = False
+                        continue
                     rejects.append({"raw_file": piece.name, "raw_row": number, "raw_load_id": load_id, "text": text, "reason": reason})
                 batch, numbers = batch.filter(pa.array(~empty)), numbers[~empty]
             yield _with_provenance(batch.columns, numbers, piece.name, load_id, table)
+
+
+class _Ascending:
+    """Membership of rising numbers, asked for in rising order; the source is read no further than was asked."""
+
+    def __init__(self, numbers: Iterator[int]) -> None:
+        self._numbers, self._last = numbers, -1
+
+    def __contains__(self, number: int) -> bool:
+        while self._last < number:
+            self._last = next(self._numbers, 1 << 62)
+        return self._last == number
+
+
+def _blank_lines(piece: Piece, table: RawTable) -> Iterator[int]:
+    """The numbers of the empty lines after the header, counted as the parser counts: a line may go on inside quotes."""
+    field = re.compile(
+        rb'"(?:[^"]|"")*("?)' + b"[^%b]*" % re.escape(table.delimiter.encode())
+    )  # from an opening quote to the next delimiter
+    number, inside = 0, False
+    with opened(piece) as file, readable(piece):
+        file.readline()
+        for physical in file:
+            for line in physical.splitlines():
+                if not inside:
+                    number += 1
+                    if not line:
+                        yield number
+                if table.quoted and b'"' in line:
+                    inside = _ends_inside(line, inside, field, table.delimiter.encode())
+
+
+def _ends_inside(line: bytes, inside: bool, field: re.Pattern[bytes], delimiter: bytes) -> bool:
+    """Whether a quoted field is still open at the end of a line. A quote opens only at the start of a field."""
+    line, place = (b'"' + line if inside else line), 0
+    while place <= len(line):
+        quoted = field.match(line, place)
+        if quoted is not None:
+            if not quoted[1]:
+                return True
+            place = quoted.end() + 1
+            continue
+        after = line.find(delimiter, place)
+        if after < 0:
+            return False
+        place = after + 1
+    return False
 
 
 def _empty(batch: pa.RecordBatch) -> np.ndarray | None:

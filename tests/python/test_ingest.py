@@ -13,7 +13,7 @@ import zipfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ml import ingest, storage
@@ -118,6 +118,9 @@ CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
 
 @settings(max_examples=40, deadline=None)
+@example(lines=[["", "", ""]], block=4 << 20)
+@example(lines=[["", ""], ["", "", ""]], block=4 << 20)
+@example(lines=[["\n\n", "", ""], ["", "", ""], ['"\n', "\r", '"'], ["", "", ""]], block=1 << 10)
 @given(lines=st.lists(st.lists(CELL, min_size=2, max_size=4), max_size=40), block=st.sampled_from([1 << 10, 4 << 20]))
 def test_rows_and_rejects_are_the_lines_of_the_file_each_at_its_number(lines, block, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lines")
