@@ -25,7 +25,7 @@ from ml.online import OnlineFeatures
 from ml.storage import Storage
 
 if TYPE_CHECKING:
-    from ml.answer import Model
+    from ml.predictor import Model
 
 FORMAT = 1
 RUN_FILES = ("weights.safetensors", "network.json", "encoding.json", "calibration.json")  # what a bundle takes from its run
@@ -126,7 +126,7 @@ def verify(folder: Path) -> dict[str, Any]:
 
 def load(folder: Path) -> Bundle:
     """Verify a bundle and load it."""
-    from ml.answer import load_network  # torch takes seconds, and most verbs only verify
+    from ml.predictor import load_network  # torch takes seconds, and most verbs only verify
 
     about = verify(folder)
     contract = contracts.load(folder / "contract.json")
@@ -211,7 +211,7 @@ def _compare(expected: pa.ChunkedArray, actual: pa.ChunkedArray, keys: pa.Chunke
 
 def _write_reference(run: Path, contract: Contract, frozen: Path, path: Path) -> None:
     """Feature rows of the train split among the frozen ones, with the network's answers: what drift compares with."""
-    from ml.answer import load_network, predict
+    from ml.predictor import load_network, predict
 
     table = pq.read_table(frozen / "expected.parquet").filter(pc.field(contract.only("split")) == "train").slice(0, REFERENCE_ROWS)
     names = [column.name for column in contract.features]

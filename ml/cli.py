@@ -134,10 +134,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _main(given: argparse.Namespace) -> int:
     from ml import ledger
     from ml.console import Bar, show
-    from ml.pipeline import StepFailed
     from ml.storage import open_storage
     from ml.verbs import VERBS
     from ml.verbs.outcome import Context, project_names
+    from ml.verbs.run import StepFailed
 
     checkout = _checkout()
     where = open_storage(given.root or str(checkout / ".skewless"), given.workspace)

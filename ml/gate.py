@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import answer, bundle, dataset, online, storage
+from ml import bundle, dataset, online, predictor, storage
 from ml.bundle import Bundle
 from ml.errors import GateError, SkewlessError
 from ml.hashing import hash_code
@@ -110,7 +110,7 @@ def shard_rows(ours: Bundle, theirs: Bundle, frozen: Path, progress: Progress) -
     """The test shards: their features are those that either bundle computes online, as the receipts say."""
     total, done = dataset.count_rows(frozen, "test"), 0
     for batch in dataset.record_batches(frozen, "test"):
-        own, other = (answer.predict(opened.model, batch).prediction for opened in (ours, theirs))
+        own, other = (predictor.predict(opened.model, batch).prediction for opened in (ours, theirs))
         truth = dataset.target_values(batch, ours.contract.only("target"))
         yield (truth, own, other, _texts(batch[ours.contract.only("group")])), 0
         done += batch.num_rows
@@ -128,7 +128,7 @@ def request_rows(ours: Bundle, theirs: Bundle, frozen: Path, progress: Progress)
         prepared = [_prepared(opened, part) for opened in (ours, theirs)]
         kept = np.array([row not in prepared[0][1] and row not in prepared[1][1] for row in range(part.num_rows)])
         predicted = [
-            answer.predict(opened.model, opened.online.features(inputs)).prediction
+            predictor.predict(opened.model, opened.online.features(inputs)).prediction
             for opened, (inputs, _) in zip((ours, theirs), prepared, strict=True)
         ]
         kept &= np.isfinite(predicted[0]) & np.isfinite(predicted[1])

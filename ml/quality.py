@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ml import evaluate, ingest, storage, warehouse
-from ml import manifest as manifests
+from ml.contract import manifest as manifests
 from ml.errors import GateError
 from ml.storage import Storage
 

@@ -10,10 +10,10 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from ml import availability, lineage, storage, warehouse
 from ml import contract as contracts
-from ml import manifest as manifests
-from ml.contract import Contract
+from ml import storage, warehouse
+from ml.contract import Contract, leakage, online_sql
+from ml.contract import manifest as manifests
 from ml.errors import GateError
 from ml.hashing import BUCKETS, hash_json, hash_tree
 from ml.storage import Storage
@@ -37,8 +37,8 @@ class Snapshot:
 def read_contract(where: Storage, checkout: Path, project: str, progress: Progress) -> tuple[Contract, dict[str, Any]]:
     """The contract of a project as its files now stand, checked, and the manifest that it was read from."""
     manifest = warehouse.compiled_manifest(where, checkout, project, progress)
-    contract = lineage.complete(contracts.from_manifest(manifest, project), manifest)
-    availability.require_known(contract, manifest)
+    contract = online_sql.complete(contracts.from_manifest(manifest, project), manifest)
+    leakage.require_known(contract, manifest)
     return contract, manifest
 
 

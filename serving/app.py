@@ -18,12 +18,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ml import answer as answers
 from ml import bundle as bundles
 from ml import online, registry, storage
-from ml.answer import Predictions
+from ml import predictor as answers
 from ml.bundle import Bundle
 from ml.online import Refusal
+from ml.predictor import Predictions
 from serving.openapi import describe_service
 from serving.page import render
 

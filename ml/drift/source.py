@@ -112,18 +112,21 @@ def _answer(
     most: int | None, progress: Progress,
 ) -> int:  # fmt: skip
     """Make a relation of the first `most` rows of a split with the champion's answers; how many there are."""
-    from ml import answer, dataset  # torch takes seconds, and a log of one window needs none
+    from ml import (
+        dataset,  # torch takes seconds, and a log of one window needs none
+        predictor,
+    )
 
     total = min(dataset.count_rows(snapshot_folder, split), most or sys.maxsize)
     if not total:
         return 0
-    model = answer.load_network(bundle, contract)
+    model = predictor.load_network(bundle, contract)
     names = [column.name for column in contract.features]
 
     def answered() -> Iterator[pa.RecordBatch]:
         done = 0
         for batch in dataset.first(dataset.record_batches(snapshot_folder, split), total):
-            predicted = answer.predict(model, batch)
+            predicted = predictor.predict(model, batch)
             none = [None] * batch.num_rows
             yield pa.RecordBatch.from_pydict({
                 "_id": batch[contract.only("key")].cast(pa.string()),

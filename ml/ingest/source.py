@@ -33,7 +33,7 @@ def find(sources: list[str], scratch: Path, downloads: Path, progress: Progress)
     """
     for source in sources:
         if source.startswith(REMOTE):
-            from ml import download
+            from ml.ingest import download
 
             remotes = download.find(source)
             for remote in remotes:

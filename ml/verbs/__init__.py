@@ -10,9 +10,9 @@ from ml.verbs.outcome import Context, Outcome
 
 
 def run(context: Context) -> Outcome:
-    from ml import pipeline
+    from ml.verbs import run
 
-    return pipeline.run(context)
+    return run.run(context)
 
 
 VERBS: dict[str, Callable[[Context], Outcome]] = {

@@ -25,9 +25,9 @@ def train(context: Context) -> Outcome:
     shown: list[Any] = []
     unchanged = run.unchanged
     if given.curve:
-        from ml import curve
+        from ml.train import learning_curve
 
-        details["curve"], known = curve.curve(context.where, context.project, config, context.progress)
+        details["curve"], known = learning_curve.curve(context.where, context.project, config, context.progress)
         unchanged = unchanged and known
         shown.append(curve_table(details["curve"]))
     sample = f" on {config.sample:.4g} of train" if config.sample < 1 else ""
@@ -54,9 +54,9 @@ def evaluate(context: Context) -> Outcome:
     metrics, unchanged = room.evaluate(context.where, context.project, context.progress)
     shown, details = [score_table(metrics), *slice_tables(metrics), gate_lines(metrics)], dict(metrics)
     if context.arguments.ablate:
-        from ml import ablate
+        from ml.evaluate import permutation
 
-        details["ablation"], known = ablate.ablate(context.where, context.project, context.progress)
+        details["ablation"], known = permutation.ablate(context.where, context.project, context.progress)
         unchanged = unchanged and known
         shown.append(ablation_table(details["ablation"]))
     return Outcome(

@@ -71,7 +71,7 @@ def models(context: Context) -> Outcome:
 
 
 def predict(context: Context) -> Outcome:
-    from ml import predict as room
+    from ml import batch as room
     from ml import registry
 
     given = context.arguments
@@ -92,12 +92,12 @@ def predict(context: Context) -> Outcome:
 
 
 def serve(context: Context) -> Outcome:
-    from ml import bundle, registry, rehearse
+    from ml import bundle, registry, smoke_test
 
     folder = registry.champion_folder(context.where, context.project)
     about = bundle.verify(folder)
     if context.arguments.check:
-        said, unchanged = rehearse.rehearse(context.where, context.checkout, context.project, folder, context.progress)
+        said, unchanged = smoke_test.rehearse(context.where, context.checkout, context.project, folder, context.progress)
         error = f"RMSE {said['rmse']:.2f}" if "rmse" in said else f"Brier score {said['brier']:.4f}"
         return Outcome(
             f"{said['answered']:,} of {said['asked']:,} held-back rows answered, {error}; "
@@ -107,7 +107,7 @@ def serve(context: Context) -> Outcome:
     host, port = context.arguments.host, context.arguments.port
     if not 0 < port < 65536:
         raise UsageError(f"there is no port {port}", "choose one from 1 to 65535")
-    if rehearse.is_taken(host, port):
+    if smoke_test.is_taken(host, port):
         raise UsageError(f"port {port} of {host} is taken", f"choose another: skewless serve {context.project} --port {port + 1}")
     from ml.console import show
 
@@ -115,5 +115,5 @@ def serve(context: Context) -> Outcome:
     # This process becomes the service, so that whoever stops it stops the service and leaves no worker behind.
     sys.stdout.flush()
     os.chdir(context.checkout)
-    command = rehearse.service_command(port, host)
-    os.execve(command[0], command, rehearse.service_environment(context.where, context.project))
+    command = smoke_test.service_command(port, host)
+    os.execve(command[0], command, smoke_test.service_environment(context.where, context.project))

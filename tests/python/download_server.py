@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from ml import download
-from ml.download import remote as patience
+from ml.ingest import download
+from ml.ingest.download import remote as patience
 
 TEXT = random.Random(7).randbytes(100_000)
 

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from ml import availability
-from ml.availability import Origin
-from ml.contract import Column, Contract
+from ml.contract import Column, Contract, leakage
+from ml.contract.leakage import Origin
 from ml.errors import SkewlessError
 
 STAGING = {
@@ -57,7 +56,7 @@ def trace(
                  Column("fare", "double", "target")),
         inputs=(Column("zone", "text", "input"), Column("called_at", "timestamp", "input"), Column("rate", "double", "input")),
     )  # fmt: skip
-    return availability.require_known(contract, {"nodes": {f"model.{entry['name']}": entry for entry in nodes}})
+    return leakage.require_known(contract, {"nodes": {f"model.{entry['name']}": entry for entry in nodes}})
 
 
 def test_a_feature_is_followed_to_its_staging_columns_through_stars_and_joins() -> None:

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Checkout
 
-from ml import bundle, calibration, contract
+from ml import bundle, contract
 from ml.online import OnlineFeatures
+from ml.train import calibration
 
 
 @pytest.fixture

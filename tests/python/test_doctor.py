@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Checkout, make_toy
 
-from ml import cli, inspection
+from ml import cli
+from ml.doctor import inspection
 
 
 @pytest.fixture

@@ -16,14 +16,14 @@ from download_server import TEXT, be_impatient, get, quiet, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml import download
 from ml.errors import SkewlessError
+from ml.ingest import download
 
 CHILD = """
 import os, signal, sys
 from collections import Counter
 from pathlib import Path
-from ml import download
+from ml.ingest import download
 url, folder, moment, count = sys.argv[1:]
 calls = Counter()
 def reached(name):

@@ -5,8 +5,8 @@ import time
 import pytest
 from download_server import TEXT, be_impatient, get, quiet, serving
 
-from ml import download
 from ml.errors import SkewlessError
+from ml.ingest import download
 
 KEYS = {"a b.csv": 10, "c.csv": 50_000, "d?e.csv": 30, "f%20.csv": 40, "sub/a b.csv": 50}
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml import contract as contracts
-from ml import lineage
+from ml.contract import online_sql
 from ml.errors import SkewlessError
 
 FEATURES = """
@@ -70,7 +70,7 @@ def manifest(features=FEATURES, rule="miles > 0", action="quarantine", checked=C
 
 def completed(**changes):
     made = manifest(**changes)
-    return lineage.complete(contracts.from_manifest(made, "toy"), made)
+    return online_sql.complete(contracts.from_manifest(made, "toy"), made)
 
 
 def refusal(**changes):
@@ -295,5 +295,5 @@ def test_a_declaration_that_no_network_could_be_trained_from_is_refused_by_name(
     made = manifest()
     change(made["nodes"])
     with pytest.raises(SkewlessError) as refused:
-        lineage.complete(contracts.from_manifest(made, "toy"), made)
+        online_sql.complete(contracts.from_manifest(made, "toy"), made)
     assert named in str(refused.value) and refused.value.hint

@@ -87,7 +87,7 @@ def test_ctrl_c_is_an_answer_not_a_crash_and_leaves_nothing_behind(lived: Checko
     if verb == "train":
         shutil.copytree(lived.root, root)
         arguments += ["--epochs", "100", "--seed", "3"]
-        lived.edit("ml/train.py", "patience: int = 6", "patience: int = 500")
+        lived.edit("ml/train/__init__.py", "patience: int = 6", "patience: int = 500")
     elif verb == "build":
         lived.skewless("ingest", "toy", "--root", str(root))
     process = subprocess.Popen(

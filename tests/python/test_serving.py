@@ -13,7 +13,7 @@ import pytest
 from conftest import Checkout
 from openapi_spec_validator import validate
 
-from ml import rehearse, storage
+from ml import smoke_test, storage
 from serving import app
 
 ROW = {"sent_at": "2024-03-05T14:30:00", "depot": "A", "carrier": "swift", "weight_g": 1200, "is_priority": False}
@@ -22,7 +22,7 @@ ROW = {"sent_at": "2024-03-05T14:30:00", "depot": "A", "carrier": "swift", "weig
 @pytest.fixture(scope="module")
 def client(lived: Checkout) -> Iterator[httpx.Client]:
     where = storage.open_storage(str(lived.root), "default")
-    with rehearse.service(where, lived.folder, "toy") as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as opened:
+    with smoke_test.service(where, lived.folder, "toy") as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as opened:
         yield opened
 
 
@@ -135,7 +135,7 @@ def test_clients_at_once_get_the_answers_of_one_after_the_other(client: httpx.Cl
 
 
 def test_a_service_that_is_told_to_stop_leaves_no_worker(lived: Checkout) -> None:
-    port = rehearse.free_port()
+    port = smoke_test.free_port()
     process = subprocess.Popen(
         lived.command("serve", "toy", "--port", str(port)),
         cwd=lived.folder,

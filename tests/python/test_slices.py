@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ml import evaluate, metrics
 from ml.contract import Column, Contract, Slice
+from ml.evaluate.slices import in_order, labels
 from ml.metrics import Answers
-from ml.slices import in_order, labels
 
 
 def test_a_band_holds_its_lower_edge_and_not_its_upper() -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from conftest import Checkout
 
-from ml import online, registry, rehearse, storage
+from ml import online, registry, smoke_test, storage
 from ml.storage import Storage
 from serving.app import Champion
 
@@ -73,7 +73,7 @@ def versions(lived: Checkout) -> Versions:
 
 @pytest.fixture(scope="module")
 def port(where: Storage, lived: Checkout, versions: Versions) -> Iterator[int]:
-    with rehearse.service(where, lived.folder, "toy") as opened:
+    with smoke_test.service(where, lived.folder, "toy") as opened:
         yield opened
 
 

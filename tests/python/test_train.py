@@ -13,8 +13,9 @@ import torch
 from conftest import Checkout
 from safetensors.torch import load_file
 
-from ml import calibration, contract, dataset, encoding, snapshot, storage
+from ml import contract, dataset, encoding, snapshot, storage
 from ml.hashing import BUCKETS, hash_bucket
+from ml.train import calibration
 
 
 def snapshot_of(lived: Checkout) -> tuple[Path, contract.Contract]:
@@ -46,7 +47,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_seed_others
 
 
 def test_a_killed_run_continues_to_the_weights_of_an_uninterrupted_one(lived: Checkout) -> None:
-    lived.edit("ml/train.py", "patience: int = 6", "patience: int = 400")
+    lived.edit("ml/train/__init__.py", "patience: int = 6", "patience: int = 400")
     options = ("--epochs", "100", "--seed", "5")
     process = subprocess.Popen(lived.command("train", "toy", *options), cwd=lived.folder, env=lived.environment(), start_new_session=True)
     until = time.monotonic() + 60

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import storage, suspicions
+from ml import storage
 from ml.errors import SkewlessError, UsageError
 from ml.hashing import hash_file, hash_json
 from ml.ingest import RawTable
-from ml.moments import Format, formats
+from ml.profile import suspicions
+from ml.profile.moments import Format, formats
 from ml.storage import Storage
 
 MEMORY, THREADS = "1GB", 4

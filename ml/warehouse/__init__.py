@@ -17,9 +17,9 @@ import duckdb
 import pyarrow as pa
 
 from ml import storage
+from ml.contract.manifest import features_node, models
 from ml.errors import GateError, SkewlessError
 from ml.hashing import hash_file, hash_json
-from ml.manifest import features_node, models
 from ml.storage import Storage
 
 Progress = Callable[[str, float, float], None]

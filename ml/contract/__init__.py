@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ml.contract.manifest import checked_node, features_node, meta, model_named, parents, rule_meta
 from ml.errors import GateError, SkewlessError
-from ml.manifest import checked_node, features_node, meta, model_named, parents, rule_meta
 
 TASKS = ("regression", "binary")
 ROLES = ("key", "group", "time", "split", "sample", "target", "feature", "input")

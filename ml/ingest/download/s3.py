@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ml.download import remote
-from ml.download.remote import BY_HAND, Answer, Remote, Trouble, length, mark_of, require, safe_name
+from ml.ingest.download import remote
+from ml.ingest.download.remote import BY_HAND, Answer, Remote, Trouble, length, mark_of, require, safe_name
 
 CHUNK_BYTES = 1 << 14  # what a stall loses: bodies are handed out in whole chunks
 KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; a public file is also at https://BUCKET.s3.amazonaws.com/KEY"

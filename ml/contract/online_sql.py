@@ -10,11 +10,11 @@ from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
 
-from ml import manifest as manifests
 from ml.contract import Contract
-from ml.door import at_the_door
+from ml.contract import manifest as manifests
+from ml.contract.request_rules import at_the_door
+from ml.contract.row_wise import DIALECT, not_of_one_row
 from ml.errors import SkewlessError
-from ml.purity import DIALECT, not_of_one_row
 
 
 def complete(contract: Contract, manifest: dict[str, Any]) -> Contract:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from ml import answer, bundle, ingest, online, storage
+from ml import bundle, ingest, online, predictor, storage
 from ml.bundle import Bundle
 from ml.contract import Contract
 from ml.errors import SkewlessError, UsageError
@@ -137,7 +137,7 @@ def answer_table(loaded: Bundle, table: pa.Table, carried: tuple[str, ...], text
     bad |= {refusal.row for refusal in broken}
     kept = np.array([index for index in range(table.num_rows) if index not in bad], np.int64)
     features = loaded.online.features(inputs.take(pa.array(kept)))
-    predicted = answer.predict(loaded.model, features)
+    predicted = predictor.predict(loaded.model, features)
     finite = np.isfinite(predicted.prediction)
     refusals += [replace(refusal, row=int(kept[refusal.row])) for refusal in online.out_of_range(contract, features, predicted.prediction)]
     kept = kept[finite]

@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import answer, baselines, dataset, storage
 from ml import contract as contracts
+from ml import dataset, predictor, storage
 from ml.contract import Contract
 from ml.errors import GateError
+from ml.evaluate import baselines
+from ml.evaluate.slices import in_order, labels
 from ml.hashing import hash_code
 from ml.metrics import Answers, answers_of, by_slice, difference, metric_name, metrics
-from ml.slices import in_order, labels
 from ml.storage import Storage
 
 SPLITS = ("test", "production")
@@ -37,7 +38,7 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
         return known, True
     folder = storage.fetch(where, where.own(project, "snapshots", pointer["snapshot"]))
     contract = contracts.load(folder / "contract.json")
-    model = answer.load_network(storage.fetch(where, run_key), contract)
+    model = predictor.load_network(storage.fetch(where, run_key), contract)
     others = baselines.answers(where, pointer["snapshot"], contract, folder, model.encoding, SPLITS, progress)
 
     found: dict[str, Any] = {
@@ -84,7 +85,7 @@ def current_run(where: Storage, project: str) -> dict[str, str]:
 
 
 def _answers(
-    model: answer.Model, contract: Contract, folder: Path, split: str, progress: Progress
+    model: predictor.Model, contract: Contract, folder: Path, split: str, progress: Progress
 ) -> tuple[Answers, dict[str, Any], pa.Table]:
     truth: list[np.ndarray] = []
     predictions: list[np.ndarray] = []
@@ -96,7 +97,7 @@ def _answers(
     named: dict[str, list[np.ndarray]] = {slice_.name: [] for slice_ in contract.slices}
     total, done = dataset.count_rows(folder, split), 0
     for batch in dataset.record_batches(folder, split):
-        predicted = answer.predict(model, batch)
+        predicted = predictor.predict(model, batch)
         truth.append(dataset.target_values(batch, contract.only("target")))
         predictions.append(predicted.prediction)
         groups.extend(str(value) for value in batch[contract.only("group")].to_pylist())

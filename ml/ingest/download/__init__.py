@@ -11,10 +11,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
-from ml.download import s3, web
-from ml.download.part import Part, finish, held, is_whole, opened
-from ml.download.remote import BY_HAND, Answer, Remote, Trouble, is_guard, length, mark_of, public
 from ml.errors import SkewlessError
+from ml.ingest.download import s3, web
+from ml.ingest.download.part import Part, finish, held, is_whole, opened
+from ml.ingest.download.remote import BY_HAND, Answer, Remote, Trouble, is_guard, length, mark_of, public
 
 __all__ = ["Remote", "fetch", "find", "is_remote", "public"]
 ATTEMPTS = 5  # in a row without a byte won

@@ -14,9 +14,8 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn import functional
 
-from ml import checkpoint, dataset, encoding, network, snapshot, storage
 from ml import contract as contracts
-from ml.calibration import COVERAGE, calibrate
+from ml import dataset, encoding, network, snapshot, storage
 from ml.contract import Contract
 from ml.dataset import Batch
 from ml.encoding import UNKNOWN, Encoding
@@ -24,6 +23,8 @@ from ml.errors import SkewlessError, UsageError
 from ml.hashing import hash_file, hash_json
 from ml.network import NetworkConfig
 from ml.storage import Storage
+from ml.train import checkpoint
+from ml.train.calibration import COVERAGE, calibrate
 
 CODE = ("calibration.py", "encoding.py", "dataset.py", "network.py", "train.py")  # what weights depend on, besides data and settings
 EPOCH_STEPS, LEAST_BATCH = 200, 128

@@ -6,7 +6,7 @@ import sqlglot
 from sqlglot import exp
 
 from ml.contract import Contract, Rule
-from ml.purity import DIALECT, not_of_one_row
+from ml.contract.row_wise import DIALECT, not_of_one_row
 
 
 def at_the_door(rule: Rule, path: list[str], contract: Contract) -> Rule:

@@ -14,11 +14,11 @@ from sqlglot.lineage import lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope, traverse_scope
 
-from ml import manifest as manifests
 from ml.contract import Contract
+from ml.contract import manifest as manifests
+from ml.contract.online_sql import parsed
+from ml.contract.row_wise import DIALECT
 from ml.errors import SkewlessError
-from ml.lineage import parsed
-from ml.purity import DIALECT
 
 WORDS = ("departure", "arrival")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml.download.remote import Remote, is_guard, public
+from ml.ingest.download.remote import Remote, is_guard, public
 
 
 @dataclass

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ml import answer, dataset, snapshot, storage, train
 from ml import contract as contracts
+from ml import dataset, predictor, snapshot, storage, train
 from ml.contract import Contract
 from ml.metrics import Answers, answers_of, metric_name, metrics
 from ml.storage import Storage
@@ -40,7 +40,7 @@ def curve(where: Storage, project: str, config: TrainConfig, progress: Progress)
 
         run = train.train(where, project, replace(config, sample=share, epochs=epochs), named, current=False)
         unchanged = unchanged and run.unchanged
-        model = answer.load_network(storage.fetch(where, run.key), contract)
+        model = predictor.load_network(storage.fetch(where, run.key), contract)
         found = metrics(_tuning_answers(model, contract, folder), contract.task)
         points.append({"share": share, "rows": rows, "error": found[name], "interval": found[f"{name}_interval"], "run": run.id})
     record = {"project": project, "snapshot": snapshot_id, "metric": name, "target": contract.only("target"), "points": points}
@@ -48,10 +48,10 @@ def curve(where: Storage, project: str, config: TrainConfig, progress: Progress)
     return record, unchanged
 
 
-def _tuning_answers(model: answer.Model, contract: Contract, folder: Path) -> Answers:
+def _tuning_answers(model: predictor.Model, contract: Contract, folder: Path) -> Answers:
     truth, predictions, groups = [], [], []
     for batch in dataset.validation_half(folder, contract, "tuning"):
         truth.append(dataset.target_values(batch, contract.only("target")))
-        predictions.append(answer.predict(model, batch).prediction)
+        predictions.append(predictor.predict(model, batch).prediction)
         groups += [str(value) for value in batch[contract.only("group")].to_pylist()]
     return answers_of(np.concatenate(truth), np.concatenate(predictions), groups)

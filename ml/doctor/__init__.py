@@ -10,9 +10,10 @@ from pathlib import Path
 
 import yaml
 
-from ml import inspection, storage
+from ml import storage
+from ml.doctor import inspection
+from ml.doctor.inspection import Check, judged
 from ml.errors import SkewlessError
-from ml.inspection import Check, judged
 from ml.storage import Storage
 
 PORT = 3000
@@ -126,9 +127,9 @@ def _writable(where: Storage, name: str, key: str) -> Iterator[Check]:
 
 
 def _port() -> Iterator[Check]:
-    from ml import rehearse
+    from ml import smoke_test
 
-    if rehearse.is_taken("127.0.0.1", PORT):
+    if smoke_test.is_taken("127.0.0.1", PORT):
         yield Check("port", "warn", f"port {PORT} is taken", f"serve on another: skewless serve PROJECT --port {PORT + 1}")
     else:
         yield Check("port", "ok", f"port {PORT} is free")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from ml.download import remote
-from ml.download.remote import Answer, Remote, Trouble, length, mark_of, public, require, safe_name
+from ml.ingest.download import remote
+from ml.ingest.download.remote import Answer, Remote, Trouble, length, mark_of, public, require, safe_name
 
 ASKED = {"Accept-Encoding": "identity", "Connection": "close"}
 HEAD_REFUSED = (403, 405, 501)  # 403: an address may be signed for GET alone

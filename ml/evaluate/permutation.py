@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ml import answer, dataset, storage
 from ml import contract as contracts
+from ml import dataset, predictor, storage
 from ml.contract import Contract
 from ml.evaluate import current_run
 from ml.hashing import hash_code
@@ -39,13 +39,13 @@ def ablate(where: Storage, project: str, progress: Progress) -> tuple[dict[str, 
         return known, True
     folder = storage.fetch(where, where.own(project, "snapshots", pointer["snapshot"]))
     contract = contracts.load(folder / "contract.json")
-    model = answer.load_network(storage.fetch(where, run_key), contract)
+    model = predictor.load_network(storage.fetch(where, run_key), contract)
     table = pa.Table.from_batches(dataset.first(dataset.record_batches(folder, "validation"), MAX_ROWS))
     truth = np.concatenate([dataset.target_values(batch, contract.only("target")) for batch in table.to_batches()])
     groups = [str(value) for value in table[contract.only("group")].to_pylist()]
 
     def answers(features: pa.Table) -> Answers:
-        return answers_of(truth, answer.predict(model, features).prediction, groups)
+        return answers_of(truth, predictor.predict(model, features).prediction, groups)
 
     whole, parts = answers(table), _parts(contract)
     rows = []
