@@ -138,7 +138,7 @@ def test_only_staging_reads_sources(checkout: Path) -> None:
 
 
 def test_every_engine_difference_is_written_for_both_and_refused_for_others(checkout: Path) -> None:
-    for path in sorted((checkout / "macros").glob("*.sql")):
+    for path in sorted((checkout / "macros").rglob("*.sql")):
         text = path.read_text()
         assert f"macro {path.stem}(" in text
         if "adapter.dispatch" in text:
