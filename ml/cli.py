@@ -32,7 +32,7 @@ HELP = {
     "check": ("read the contract and refuse feature SQL that could not run online", "skewless check flights --json"),
     "snapshot": ("freeze a green build: feature shards, lookups, contract, request rows", "skewless snapshot flights"),
     "train": ("train the network on the current snapshot; continues a run that was killed", "skewless train flights --epochs 5"),
-    "evaluate": ("metrics on test and production beside the baselines", "skewless evaluate flights --json"),
+    "evaluate": ("metrics on test and out-of-time rows beside the baselines", "skewless evaluate flights --json"),
     "package": ("write the bundle, with the receipt that online features equal the warehouse's", "skewless package flights"),
     "promote": (
         "make a version the champion, the one that serves, unless it is worse on test",
@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--no-page", action="store_true", help="leave out Evidently's HTML page")
         if name == "drift":
             verb.add_argument("--window", choices=("hour", "day", "week", "month"), help="the finest that makes sense, if left out")
-            verb.add_argument("--replay", action="store_true", help="judge the snapshot's production rows by their own time, not the log")
+            verb.add_argument("--replay", action="store_true", help="judge the snapshot's out-of-time rows by their own time, not the log")
             verb.add_argument("--outcomes", metavar="FILE", help="CSV or Parquet: prediction_id and the target; kept, and live error told")
         verb.add_argument("--json", action="store_true", help="print one JSON object")
         verb.add_argument("--workspace", default=os.environ.get("SKEWLESS_WORKSPACE", "default"), help="whose copy to work in")

@@ -55,7 +55,7 @@ def versions(where: Storage, project: str) -> list[dict[str, Any]]:
             "champion": current is not None and current["version"] == model.tag.version,
             "came": (current or {}).get("came", {}).get(model.tag.version),
             "test": {name: value for name, value in (metrics.get("test") or {}).items() if isinstance(value, float)},
-            "production": {name: value for name, value in (metrics.get("production") or {}).items() if isinstance(value, float)},
+            "out_of_time": {name: value for name, value in (metrics.get("out_of_time") or {}).items() if isinstance(value, float)},
         })  # fmt: skip
     return found
 

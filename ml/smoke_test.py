@@ -82,7 +82,7 @@ def service(where: Storage, checkout: Path, project: str) -> Iterator[int]:
 
 
 def rehearse(where: Storage, checkout: Path, project: str, bundle: Path, progress: Progress) -> tuple[dict[str, Any], bool]:
-    """Ask the service about the snapshot's test and production rows; what it said, and whether that stood already."""
+    """Ask the service about the snapshot's test and out-of-time rows; what it said, and whether that stood already."""
     about = json.loads((bundle / "bundle.json").read_text())
     code = {
         str(path.relative_to(checkout)): hash_file(path)
@@ -95,7 +95,7 @@ def rehearse(where: Storage, checkout: Path, project: str, bundle: Path, progres
         return known, True
     contract = contracts.load(bundle / "contract.json")
     frozen = pq.read_table(storage.fetch(where, where.own(project, "snapshots", about["snapshot"], "requests.parquet")))
-    held_back = frozen.filter(pc.field(contract.only("split")).isin(["test", "production"]))
+    held_back = frozen.filter(pc.field(contract.only("split")).isin(["test", "out_of_time"]))
     rows, truth = (
         _bodies(contract, held_back.select([column.name for column in contract.inputs]).to_pylist()),
         held_back[contract.only("target")].to_pylist(),

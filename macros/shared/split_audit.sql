@@ -6,7 +6,7 @@
   sum s and count n, the mean is r = sum s / sum n and its variance G / (G - 1) * sum (s - r n)^2 / (sum n)^2 (Cochran,
   Sampling Techniques, ratio estimator); t has the smaller G - 1 degrees of freedom. Levels are corrected over all
   comparisons (Bonferroni). Of fewer than 15 groups nothing is said: the approximation is not good enough for the far tail
-  that the correction asks about. `production` is not read. `sums` is the model that feature_sums makes of the feature table; sums of
+  that the correction asks about. `out_of_time` is not read. `sums` is the model that feature_sums makes of the feature table; sums of
   doubles may differ in their last bits, and nothing is fitted on them.
 -#}
 {%- macro split_audit(features, sums, level=0.05) -%}
@@ -21,7 +21,7 @@ with groups as (
         sum({{ column.name }}_squares) as {{ column.name }}_squares
         {%- endfor %}
     from {{ ref(sums) }}
-    where split <> 'production'
+    where split <> 'out_of_time'
     group by split, group_name
 ),
 

@@ -1,6 +1,6 @@
 {#-
   Cities as data: the box that trips lie in (degrees), the bearing of the street grid (degrees clockwise from north), the
-  clock of its times, the largest fare that is believed, the date from which rows are production, its tariffs by the date on
+  clock of its times, the largest fare that is believed, the date from which rows are out_of_time, its tariffs by the date on
   which they came into force (what the drop pays for, dollars a mile after that, dollars an hour of waiting), and its
   airports. All times in the data are the city's own. Edit a number here and everything follows: rules, features, splits.
 
@@ -15,7 +15,7 @@ washington:
   grid_bearing: 0.0
   time_zone: America/New_York
   fare_cap_usd: 300.0
-  production_from: "2019-01-01"
+  out_of_time_from: "2019-01-01"
   tariffs: [{from: "2012-04-01", drop_usd: 3.25, drop_miles: 0.125, mile_usd: 2.16, hour_usd: 25.0}]
   airports: [{name: DCA, latitude: 38.8512, longitude: -77.0402, radius_km: 1.2}]
 simulated:
@@ -23,7 +23,7 @@ simulated:
   grid_bearing: 0.0
   time_zone: America/New_York
   fare_cap_usd: 300.0
-  production_from: "2019-01-01"
+  out_of_time_from: "2019-01-01"
   tariffs:
     - {from: "2012-04-01", drop_usd: 3.25, drop_miles: 0.125, mile_usd: 2.16, hour_usd: 25.0}
     - {from: "2018-07-01", drop_usd: 3.5, drop_miles: 0.125, mile_usd: 2.4, hour_usd: 27.5}
@@ -33,7 +33,7 @@ new_york:
   grid_bearing: 29.0
   time_zone: America/New_York
   fare_cap_usd: 300.0
-  production_from: "2012-09-01"
+  out_of_time_from: "2012-09-01"
   tariffs:
     - {from: "2004-05-03", drop_usd: 2.5, drop_miles: 0.2, mile_usd: 2.0, hour_usd: 24.0}
     - {from: "2012-09-04", drop_usd: 2.5, drop_miles: 0.2, mile_usd: 2.5, hour_usd: 30.0}
@@ -46,7 +46,7 @@ chicago:
   grid_bearing: 0.0
   time_zone: America/Chicago
   fare_cap_usd: 300.0
-  production_from: "2023-01-01"
+  out_of_time_from: "2023-01-01"
   tariffs: [{from: "2016-01-01", drop_usd: 3.25, drop_miles: 0.0, mile_usd: 2.25, hour_usd: 20.0}]
   airports:
     - {name: ORD, latitude: 41.9786, longitude: -87.9048, radius_km: 2.5}

@@ -12,7 +12,7 @@ TASKS = ("regression", "binary")
 ROLES = ("key", "group", "time", "split", "sample", "target", "feature", "input")
 KINDS = ("numerical", "categorical")
 TRAIN = ("epochs", "patience", "batch_size", "learning_rate", "weight_decay")
-GATES = ("boosting", "linear_in_production", "coverage")
+GATES = ("boosting", "linear_out_of_time", "coverage")
 TYPES = {
     "varchar": "text", "string": "text", "text": "text",
     "tinyint": "integer", "smallint": "integer", "integer": "integer", "int": "integer", "bigint": "integer",

@@ -30,7 +30,7 @@ Progress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True)
 class Asked:
-    """What to judge and how: with Evidently's page or without; production rows of the snapshot instead of the log; the
+    """What to judge and how: with Evidently's page or without; out-of-time rows of the snapshot instead of the log; the
     unit of the windows, or None to choose one; a file of outcomes to keep first.
     """
 

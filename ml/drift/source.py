@@ -1,4 +1,4 @@
-"""What is judged, as one table: the rows that the service logged, or the production rows of a snapshot, answered now."""
+"""What is judged, as one table: the rows that the service logged, or the out-of-time rows of a snapshot, answered now."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ Progress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True)
 class Source:
-    """What stands in the relation `judged`: kind (request, rehearsal, production), its name in a sentence, and counts.
+    """What stands in the relation `judged`: kind (request, rehearsal, out_of_time), its name in a sentence, and counts.
 
     Columns of `judged`: _id, _at (timestamp, or null), _group (what resampling keeps together), _truth (double, or null),
     the prediction, its bounds, and every feature.
@@ -83,19 +83,19 @@ def from_log(opened: duckdb.DuckDBPyConnection, log: Path, truths: list[str], co
 def from_snapshot(
     opened: duckdb.DuckDBPyConnection, frozen: tuple[str, Path], bundle: Path, contract: Contract, progress: Progress
 ) -> Source:
-    """The production rows of a snapshot with the champion's answers. `_at` is the contract's own time column.
+    """The out-of-time rows of a snapshot with the champion's answers. `_at` is the contract's own time column.
 
     Raises:
         GateError: where the snapshot has none.
     """
     identity, folder = frozen
-    rows = _answer(opened, "judged", folder, "production", bundle, contract, None, progress)
+    rows = _answer(opened, "judged", folder, "out_of_time", bundle, contract, None, progress)
     if not rows:
         raise GateError(
-            f"snapshot {identity} of {contract.project} has no production rows",
+            f"snapshot {identity} of {contract.project} has no out-of-time rows",
             "they are the rows at or after the cut in the vars of dbt_project.yml; ingest later data, build and snapshot",
         )
-    return Source("production", f"production rows of snapshot {identity}", rows)
+    return Source("out_of_time", f"out-of-time rows of snapshot {identity}", rows)
 
 
 def add_training_rows(opened: duckdb.DuckDBPyConnection, where: Storage, bundle: Path, contract: Contract, progress: Progress) -> bool:
@@ -150,7 +150,7 @@ def _answer(
 
 
 def replayable(where: Storage, project: str, bundle: Path) -> tuple[str, Path]:
-    """The snapshot whose production rows the champion can answer: the current one, if its feature SQL, lookups and
+    """The snapshot whose out-of-time rows the champion can answer: the current one, if its feature SQL, lookups and
     feature columns are still the champion's; else the one that the champion was made from.
     """
     about = json.loads((bundle / "bundle.json").read_text())

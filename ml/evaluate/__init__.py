@@ -18,7 +18,7 @@ from ml.hashing import hash_code
 from ml.metrics import Answers, answers_of, by_slice, difference, metric_name, metrics
 from ml.storage import Storage
 
-SPLITS = ("test", "production")
+SPLITS = ("test", "out_of_time")
 KEPT_ROWS = 50_000  # of each split, for pictures; a prefix of the shards is a random sample
 CODE = ("answer.py", "baselines.py", "evaluate.py", "metrics.py", "slices.py")  # what the numbers depend on, besides weights and data
 Progress = Callable[[str, float, float], None]
@@ -58,7 +58,7 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
         answers, parts, sample = _answers(model, contract, folder, split, progress)
         samples.append(sample)
         found[split] = {**metrics(answers, contract.task), **parts}
-        prefix = "" if split == "test" else "production_"
+        prefix = "" if split == "test" else "out_of_time_"
         for name, by_split in others.items():
             other = Answers(answers.truth, by_split[split], answers.group, answers.groups)
             own = metrics(other, contract.task)
@@ -127,7 +127,7 @@ def gates(found: dict[str, Any], contract: Contract) -> list[dict[str, Any]]:
     """What the project's `meta.ml.gates` ask of the numbers: name, whether it holds, and a sentence.
 
     `boosting`: on test not worse than gradient boosting, by at most this share of its error and not beyond doubt.
-    `linear_in_production`: in production better than the straight line, in the point estimate.
+    `linear_out_of_time`: on out-of-time rows better than the straight line, in the point estimate.
     `coverage`: the intervals' coverage of test lies between the two.
     """
     name, judged = metric_name(contract.task), []
@@ -138,10 +138,10 @@ def gates(found: dict[str, Any], contract: Contract) -> list[dict[str, Any]]:
         most = contract.gates["boosting"]
         text = f"{_signed(gap)} against gradient boosting on test, {share:+.1%} of its error; at most {most:.0%}, and not beyond doubt"
         judged.append({"name": "boosting", "ok": ok, "says": text})
-    if contract.gates.get("linear_in_production") and found["production"] and "linear" in found["baselines"]:
-        gap = found["baselines"]["linear"]["production_difference"]
+    if contract.gates.get("linear_out_of_time") and found["out_of_time"] and "linear" in found["baselines"]:
+        gap = found["baselines"]["linear"]["out_of_time_difference"]
         judged.append(
-            {"name": "linear_in_production", "ok": gap["point"] < 0, "says": f"{_signed(gap)} against the line in production; below 0"}
+            {"name": "linear_out_of_time", "ok": gap["point"] < 0, "says": f"{_signed(gap)} against the line out of time; below 0"}
         )
     if "coverage" in contract.gates and "coverage" in found["test"]:
         low, high = contract.gates["coverage"]

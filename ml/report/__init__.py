@@ -58,7 +58,7 @@ def _lead(found: Sources) -> str:
 def _tiles(found: Sources) -> list[tuple[str, str]]:
     metrics, name = found.metrics, metric_name(found.contract.task)
     tiles = []
-    for split in ("test", "production"):
+    for split in ("test", "out_of_time"):
         if metrics[split]:
             low, high = metrics[split][f"{name}_interval"]
             tiles.append((f"{metrics[split][name]:.4g}", f"{name} on {split}, 95 % {low:.3g} to {high:.3g}"))

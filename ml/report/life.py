@@ -65,13 +65,13 @@ def versions(found: Sources) -> Section:
     rows = [
         [
             version["version"], version["created_at"].replace("T", " ").removesuffix("+00:00"), str(version["snapshot"]),
-            _number(version["test"].get(name)), _number(version["production"].get(name)), "champion" if version["champion"] else "",
+            _number(version["test"].get(name)), _number(version["out_of_time"].get(name)), "champion" if version["champion"] else "",
         ]
         for version in found.versions
     ]  # fmt: skip
     if not rows:
         return Section("versions", "Versions", text(f"None is packaged yet: run skewless package {found.contract.project}.", True))
-    headers = ["version", "created (UTC)", "snapshot", f"test {name}", f"production {name}", ""]
+    headers = ["version", "created (UTC)", "snapshot", f"test {name}", f"out of time {name}", ""]
     return Section("versions", "Versions", table(headers, rows, (0, 1, 2)))
 
 

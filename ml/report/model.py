@@ -19,10 +19,10 @@ def accuracy(found: Sources) -> Section:
     """The network beside its baselines, and the gates."""
     metrics, name = found.metrics, metric_name(found.contract.task)
     unit = _unit(found.contract)
-    splits = [split for split in ("test", "production") if metrics[split]]
+    splits = [split for split in ("test", "out_of_time") if metrics[split]]
     parts = []
     for split in splits:
-        prefix = "" if split == "test" else "production_"
+        prefix = "" if split == "test" else "out_of_time_"
         shown = {"network": (metrics[split][name], metrics[split][f"{name}_interval"])}
         others = {key: value for key, value in metrics["baselines"].items() if key != "mean"}
         shown |= {key.replace("_", " "): (value[f"{prefix}{name}"], value[f"{prefix}{name}_interval"]) for key, value in others.items()}
@@ -35,7 +35,7 @@ def accuracy(found: Sources) -> Section:
     for key, value in metrics["baselines"].items():
         row = [key.replace("_", " ")]
         for split in splits:
-            gap = value[("" if split == "test" else "production_") + "difference"]
+            gap = value[("" if split == "test" else "out_of_time_") + "difference"]
             row.append(f"{gap['point']:+.3g} [{gap['interval'][0]:+.3g}, {gap['interval'][1]:+.3g}]")
         rows.append(row)
     gaps = table(["network minus", *splits], rows)

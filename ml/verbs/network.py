@@ -70,19 +70,19 @@ def evaluate(context: Context) -> Outcome:
 
 def score_line(metrics: dict[str, Any]) -> str:
     name = "rmse" if metrics["task"] == "regression" else "log_loss"
-    parts = [f"{split} {name} {metrics[split][name]:.4g}" for split in ("test", "production") if metrics[split]]
+    parts = [f"{split} {name} {metrics[split][name]:.4g}" for split in ("test", "out_of_time") if metrics[split]]
     return f"run {metrics['run']}: {', '.join(parts)}"
 
 
 def score_table(metrics: dict[str, Any]) -> Any:
     """The network beside its baselines, on the same rows; intervals resample whole groups."""
     name, second = ("rmse", "mae") if metrics["task"] == "regression" else ("log_loss", "auc")
-    splits = [split for split in ("test", "production") if metrics[split]]
+    splits = [split for split in ("test", "out_of_time") if metrics[split]]
     headers = ["", *(f"{split} {what}" for split in splits for what in (name, second)), *(f"network minus it, {split}" for split in splits)]
     own = [["network", *(f"{metrics[split][what]:.4g}" for split in splits for what in (name, second)), *("" for _ in splits)]]
     for baseline, values in metrics["baselines"].items():
-        cells = [f"{values[('' if split == 'test' else 'production_') + what]:.4g}" for split in splits for what in (name, second)]
-        gaps = [values[("" if split == "test" else "production_") + "difference"] for split in splits]
+        cells = [f"{values[('' if split == 'test' else 'out_of_time_') + what]:.4g}" for split in splits for what in (name, second)]
+        gaps = [values[("" if split == "test" else "out_of_time_") + "difference"] for split in splits]
         own.append(
             [
                 baseline.replace("_", " "),

@@ -94,7 +94,7 @@ def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str
         kept = f"{books['clean']:,} clean + {books['quarantine']:,} quarantined + {books['duplicates']:,} duplicates"
         lines.append(f"rows      {books['raw']:,} in = {kept}")
     if metrics["task"] == "regression":
-        coverage = ", ".join(f"{metrics[split]['coverage']:.1%} of {split}" for split in ("test", "production") if metrics[split])
+        coverage = ", ".join(f"{metrics[split]['coverage']:.1%} of {split}" for split in ("test", "out_of_time") if metrics[split])
         lines.append(f"intervals hold the truth for {coverage}; 90 % were asked for")
     worst = max((entry["largest_difference"] for entry in receipt["features"].values()), default=0.0)
     lines.append(f"receipt   {receipt['verdict']}; largest difference {worst:g}")

@@ -60,11 +60,11 @@ def models(context: Context) -> Outcome:
     metric = "rmse" if any("rmse" in version["test"] for version in found) else "log_loss"
     rows = [
         [("* " if version["champion"] else "  ") + version["version"], version["created_at"][:16].replace("T", " "), version["snapshot"],
-         f"{version['test'].get(metric, float('nan')):.3f}", f"{version['production'].get(metric, float('nan')):.3f}",
+         f"{version['test'].get(metric, float('nan')):.3f}", f"{version['out_of_time'].get(metric, float('nan')):.3f}",
          version["came"] or ""]
         for version in found
     ]  # fmt: skip
-    shown = table(["  version", "created (UTC)", "snapshot", "test", "production", "champion by"], rows)
+    shown = table(["  version", "created (UTC)", "snapshot", "test", "out_of_time", "champion by"], rows)
     return Outcome(
         f"{len(found)} versions of {context.project}, by {metric}; * is champion", {"versions": found}, shown=(shown,) if found else ()
     )

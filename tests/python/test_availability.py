@@ -77,7 +77,7 @@ def test_a_lookup_fitted_on_train_may_read_outcomes() -> None:
         ({"rate": "rate + minutes"}, "the input rate descends from stg_trips.minutes"),
         ({"on": "trips.zone = rates.zone and rates.since = trips.ended_at"}, "the input rate descends from stg_trips.ended_at"),
         ({"where": "true"}, "history is fitted on more than the train split"),
-        ({"where": "split <> 'production'"}, "history is fitted on more than the train split"),
+        ({"where": "split <> 'out_of_time'"}, "history is fitted on more than the train split"),
         ({"where": "split = 'train' or zone = 'A'"}, "history is fitted on more than the train split"),
         ({"where": "zone = 'train'"}, "history is fitted on more than the train split"),
         ({"declared": {**STAGING, "fare": "departure"}}, "nothing says when the target fare is known"),

@@ -1,4 +1,4 @@
-"""Drift by windows: a shift with a first day, production rows by their own time, truths that come later."""
+"""Drift by windows: a shift with a first day, out-of-time rows by their own time, truths that come later."""
 
 import json
 import shutil
@@ -110,13 +110,13 @@ def test_rows_without_a_readable_time_are_in_the_whole_alone_and_counted(lived: 
     assert said["undated_rows"] == 1 and said["rows"] == 2 * PER_DAY + 1 == sum(one["rows"] for one in said["series"]) + 1
 
 
-def test_a_replay_judges_production_by_the_time_of_its_events(lived: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "79 production rows of snapshot" in lived.skewless("drift", "toy", "--no-page", "--replay", code=3)
+def test_a_replay_judges_out_of_time_rows_by_the_time_of_its_events(lived: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "79 out-of-time rows of snapshot" in lived.skewless("drift", "toy", "--no-page", "--replay", code=3)
     monkeypatch.setattr(drift, "LEAST_ROWS", 50)
     record = judge(lived, replay=True, window="week").record
-    production = json.loads((bundle_of(lived) / "metrics.json").read_text())["production"]
-    assert record["source"] == "production" and record["rows"] == record["live"]["rows"] == production["rows"] == 79
-    assert record["live"]["log_loss"] == pytest.approx(production["log_loss"])
+    out_of_time = json.loads((bundle_of(lived) / "metrics.json").read_text())["out_of_time"]
+    assert record["source"] == "out_of_time" and record["rows"] == record["live"]["rows"] == out_of_time["rows"] == 79
+    assert record["live"]["log_loss"] == pytest.approx(out_of_time["log_loss"])
     assert len(record["series"]) > 1 and all("2024-04" in one["from"] for one in record["series"])
     assert sum(one["live"]["rows"] for one in record["series"]) == 79
     assert judge(lived, replay=True, window="week").unchanged and not judge(lived, replay=True, window="day").unchanged
@@ -127,7 +127,7 @@ def test_the_log_and_a_replay_keep_records_of_their_own(lived: Checkout, monkeyp
     write_log(lived, days_of_traffic(lived, 3))
     first = judge(lived)
     monkeypatch.setattr(drift, "LEAST_ROWS", 50)
-    assert judge(lived, replay=True).record["source"] == "production"
+    assert judge(lived, replay=True).record["source"] == "out_of_time"
     again = judge(lived)
     assert again.unchanged and again.key == first.key and again.record["source"] == "request"
 

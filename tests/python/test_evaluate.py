@@ -53,7 +53,7 @@ def test_equal_answers_differ_by_nothing() -> None:
 def test_the_object_holds_splits_and_baselines_on_the_same_rows(lived: Checkout) -> None:
     said = lived.json("evaluate", "toy")
     assert set(said["baselines"]) == {"mean", "linear", "gradient_boosting"}
-    for split, prefix in (("test", ""), ("production", "production_")):
+    for split, prefix in (("test", ""), ("out_of_time", "out_of_time_")):
         assert said[split]["rows"] > 30 and said[split]["log_loss"] > 0 and 0.5 < said[split]["auc"] <= 1
         for baseline in said["baselines"].values():
             gap = baseline[f"{prefix}difference"]

@@ -49,14 +49,14 @@ def test_the_receipt_covers_ten_thousand_real_rows(steps: dict) -> None:
 def test_held_back_flights_are_answered_about_as_well_as_test_says(steps: dict) -> None:
     served = steps["serve"]
     assert served["answered"] == served["asked"] > 3_000
-    assert served["rmse"] == pytest.approx(steps["evaluate"]["production"]["rmse"], rel=0.15)
+    assert served["rmse"] == pytest.approx(steps["evaluate"]["out_of_time"]["rmse"], rel=0.15)
 
 
 def test_evaluate_prints_the_object_that_was_promised(flights: Checkout) -> None:
     said = flights.json("evaluate", "flights")
-    assert {"rmse", "mae", "coverage"} <= set(said["test"]) and said["production"]["rmse"] > 0
+    assert {"rmse", "mae", "coverage"} <= set(said["test"]) and said["out_of_time"]["rmse"] > 0
     for name in ("mean", "linear", "gradient_boosting"):
-        assert said["baselines"][name]["rmse"] > 0 and said["baselines"][name]["production_rmse"] > 0
+        assert said["baselines"][name]["rmse"] > 0 and said["baselines"][name]["out_of_time_rmse"] > 0
     assert 0.8 < said["test"]["coverage"] < 0.97
     assert said["test"]["rmse"] < said["baselines"]["linear"]["rmse"] < said["baselines"]["mean"]["rmse"]
 
@@ -65,7 +65,7 @@ def test_the_gates_hold_and_every_slice_has_its_error_and_coverage(flights: Chec
     said = flights.json("evaluate", "flights")
     assert [(gate["name"], gate["ok"]) for gate in said["gates"]] == [
         ("boosting", True),
-        ("linear_in_production", True),
+        ("linear_out_of_time", True),
         ("coverage", True),
     ]
     slices = said["test"]["slices"]
@@ -84,11 +84,11 @@ def test_five_dimensions_are_guarded_and_the_audit_finds_the_splits_fair(warehou
     assert unfair == 0 and fair >= 50 and least > 20
 
 
-def test_splits_are_disjoint_in_dates_and_production_begins_at_the_cut(warehouse: duckdb.DuckDBPyConnection) -> None:
+def test_splits_are_disjoint_in_dates_and_out_of_time_begins_at_the_cut(warehouse: duckdb.DuckDBPyConnection) -> None:
     spread = warehouse.sql(
         "select max(splits) from (select count(distinct split) as splits from flights_features group by flight_date)"
     ).fetchone()
-    cut = warehouse.sql("select min(flight_date), count(distinct flight_date) from flights_features where split = 'production'").fetchone()
+    cut = warehouse.sql("select min(flight_date), count(distinct flight_date) from flights_features where split = 'out_of_time'").fetchone()
     assert spread == (1,) and cut == ("2013-10-01", 92)
 
 

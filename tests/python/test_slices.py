@@ -52,20 +52,20 @@ def test_slices_hold_every_row_once_with_their_error_and_coverage() -> None:
 def numbers(gap: float = 0.1, low: float = -0.1, line: float = -0.2, coverage: float = 0.9) -> dict[str, Any]:
     between = {"point": gap, "interval": [low, gap + 0.2]}
     return {
-        "test": {"coverage": coverage}, "production": {"rmse": 16.0},
+        "test": {"coverage": coverage}, "out_of_time": {"rmse": 16.0},
         "baselines": {"gradient_boosting": {"rmse": 17.0, "difference": between},
-                      "linear": {"production_difference": {"point": line, "interval": [line - 1, line + 1]}}},
+                      "linear": {"out_of_time_difference": {"point": line, "interval": [line - 1, line + 1]}}},
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("change", "broken"),
-    [({}, []), ({"gap": 0.35}, ["boosting"]), ({"low": 0.05}, ["boosting"]), ({"line": 0.01}, ["linear_in_production"]),
+    [({}, []), ({"gap": 0.35}, ["boosting"]), ({"low": 0.05}, ["boosting"]), ({"line": 0.01}, ["linear_out_of_time"]),
      ({"coverage": 0.85}, ["coverage"]), ({"coverage": 0.95}, ["coverage"])],
 )  # fmt: skip
 def test_a_gate_closes_on_its_own_number_alone(change: dict[str, float], broken: list[str]) -> None:
     columns = (Column("y", "double", "target"),)
-    asked = {"boosting": 0.02, "linear_in_production": True, "coverage": [0.86, 0.94]}
+    asked = {"boosting": 0.02, "linear_out_of_time": True, "coverage": [0.86, 0.94]}
     contract = Contract("p", "regression", "f", "c", columns, (), gates=asked)
     assert [gate["name"] for gate in evaluate.gates(numbers(**change), contract) if not gate["ok"]] == broken
     assert evaluate.gates(numbers(**change), Contract("p", "regression", "f", "c", columns, ())) == []

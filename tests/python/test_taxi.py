@@ -68,7 +68,7 @@ def test_cities_live_side_by_side_each_with_its_tariff_and_its_cut(warehouse: du
             "select city, any_value(split || ' ' || tariff_mile_usd) from taxi_features where city <> 'simulated' group by 1"
         ).fetchall()
     )
-    assert found["new_york"] == "production 2.5" and found["washington"].endswith("2.16") and found["chicago"].endswith("2.25")
+    assert found["new_york"] == "out_of_time 2.5" and found["washington"].endswith("2.16") and found["chicago"].endswith("2.25")
 
 
 def test_the_rules_find_what_was_planted(said: dict) -> None:

@@ -66,10 +66,10 @@ def test_a_killed_run_continues_to_the_weights_of_an_uninterrupted_one(lived: Ch
     assert same(killed, retrain(lived, *options))
 
 
-def test_training_reads_neither_test_nor_production(lived: Checkout) -> None:
+def test_training_reads_neither_test_nor_out_of_time(lived: Checkout) -> None:
     before = retrain(lived, "--epochs", "3")
     folder, _ = snapshot_of(lived)
-    hidden = [path for split in ("test", "production") for path in dataset.shards(folder, split)]
+    hidden = [path for split in ("test", "out_of_time") for path in dataset.shards(folder, split)]
     assert hidden
     for path in hidden:
         path.rename(path.with_suffix(".hidden"))
@@ -95,12 +95,12 @@ def test_splits_share_no_group_and_follow_the_hash(lived: Checkout) -> None:
     folder, _ = snapshot_of(lived)
     groups = {
         split: {value for batch in dataset.record_batches(folder, split) for value in batch["sent_on"].to_pylist()}
-        for split in ("train", "validation", "test", "production")
+        for split in ("train", "validation", "test", "out_of_time")
     }
     assert all(not groups[a] & groups[b] for a in groups for b in groups if a < b)
     for split, (low, high) in {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}.items():
         assert all(low <= hash_bucket("skewless-split", group) / BUCKETS < high for group in groups[split])
-    assert min(groups["production"]) >= "2024-04-10" > max(groups["train"])
+    assert min(groups["out_of_time"]) >= "2024-04-10" > max(groups["train"])
 
 
 def test_an_epoch_shows_every_train_row_once_in_an_order_of_its_own(lived: Checkout) -> None:

@@ -4,7 +4,7 @@ select
     raw_load_id,
     raw_row,
     pickup_date,
-    {{ split_of('taxi', 'pickup_date', 'pickup_date', cut=taxi_city_value(['production_from'])) }} as split,
+    {{ split_of('taxi', 'pickup_date', 'pickup_date', cut=taxi_city_value(['out_of_time_from'])) }} as split,
     {{ low_bits('trip_hash') }} as sample_bucket,
     city,
     pickup_at,

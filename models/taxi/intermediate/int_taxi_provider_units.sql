@@ -5,7 +5,7 @@ with driven as (
         coalesce(provider, '') as provider,
         {{ hundredths('reported_distance') }} as reported,
         {{ hundredths('great_circle_km / 1.609344e0') }} as great_circle,
-        {{ split_of('taxi', 'pickup_date', 'pickup_date', cut=taxi_city_value(['production_from'])) }} as split
+        {{ split_of('taxi', 'pickup_date', 'pickup_date', cut=taxi_city_value(['out_of_time_from'])) }} as split
     from {{ ref('int_taxi_trips') }}
     where {{ taxi_in_box('pickup') }} and {{ taxi_in_box('dropoff') }}
         and great_circle_km > 1e0 and reported_distance > 0e0 and reported_distance < 1e2 and pickup_date is not null
