@@ -63,7 +63,7 @@ def code(*modules: str, source: Path = SOURCE) -> Code:
     """
     found: dict[str, str] = {}
     libraries: set[str] = set()
-    waiting = list(modules)
+    waiting = [name for module in modules for name in _with_parents(module)]
     while waiting:
         name = waiting.pop()
         if name in found or name in GROUND:

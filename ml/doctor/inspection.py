@@ -218,10 +218,12 @@ def _champion(where: Storage, project: str) -> Iterator[Check]:
         receipt.require(Places(where, project), bundle.verify(registry.champion_folder(where, project)).id)
     except SkewlessError as error:
         place = where.uri(where.own("bentoml", "models", project, record["version"]))
-        do = error.hint if "receipt" in str(error) else f"delete {place} and run: skewless package {project}; or serve the one before: skewless rollback {project}"
+        again = f"delete {place} and run: skewless package {project}"
+        do = error.hint if "receipt" in str(error) else f"{again}; or serve the one before: skewless rollback {project}"
         yield Check(name, "fail", str(error), do)
         return
-    yield Check(name, "ok", f"{record['version']} verifies, with a receipt for this code; champion since {record['promoted_at'][:16].replace('T', ' ')}")
+    since = record["promoted_at"][:16].replace("T", " ")
+    yield Check(name, "ok", f"{record['version']} verifies, with a receipt for this code; champion since {since}")
 
 
 def _differing(folder: Path, recorded: dict[str, str], beside: str, deep: bool) -> list[str]:
