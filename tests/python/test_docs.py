@@ -21,7 +21,7 @@ FILE = re.compile(r"[\w.-]+\.(?:md|py|sql|yml|toml|lock|ipynb)")
 INVENTED = "parcels"  # the project that docs/how-to/add-a-project.md makes
 STORED = {"snapshot.json", "run.json", "bundle.json"}
 OTHER_OPTIONS = {"--help"}  # argparse adds it
-OTHER_VARIABLES = {"SKEWLESS_RUN_ID", "SKEWLESS_SOURCE"}  # set by one process for its children
+OTHER_VARIABLES = {"SKEWLESS_RUN_ID", "SKEWLESS_SOURCE", "SKEWLESS_BUNDLE"}  # set by one process for its children
 METAPHORS = re.compile(r"\b(lies|stands|beside|anew|mend|rooms?|houses?|doors?|told)\b", re.IGNORECASE)
 
 
