@@ -18,7 +18,7 @@ from ml.metrics import answers_of, difference, loss, metric_name, summary
 from ml.storage import Storage
 
 MOST_WORSE = 0.02  # of the champion's error, in the point estimate
-CODE = ("answer.py", "gate.py", "metrics.py", "online.py")  # what a comparison depends on, besides the two bundles
+CODE = ("predictor.py", "gate.py", "metrics.py", "online/__init__.py")  # what a comparison depends on, besides the two bundles
 Progress = Callable[[str, float, float], None]
 Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, challenger's answer, champion's answer, group
 

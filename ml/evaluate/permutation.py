@@ -21,7 +21,7 @@ from ml.storage import Storage
 
 MAX_ROWS = 100_000  # a prefix of the shards is a random sample
 SHUFFLES = 3
-CODE = ("ablate.py", "answer.py", "metrics.py")  # what the numbers depend on, besides weights and data
+CODE = ("evaluate/permutation.py", "predictor.py", "metrics.py")  # what the numbers depend on, besides weights and data
 Progress = Callable[[str, float, float], None]
 
 
@@ -33,7 +33,7 @@ def ablate(where: Storage, project: str, progress: Progress) -> tuple[dict[str, 
     """
     pointer = current_run(where, project)
     run_key = where.own(project, "runs", pointer["id"])
-    code, key = hash_code(Path(__file__).parent, CODE), f"{run_key}.ablation.json"
+    code, key = hash_code(Path(__file__).parents[1], CODE), f"{run_key}.ablation.json"
     known = storage.read_json(where, key)
     if known and known["code"] == code:
         return known, True

@@ -56,7 +56,7 @@ def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[dict[s
         hint = f"read files into it: skewless ingest {table.project} FILE"
         raise UsageError(f"the raw table {table.name} of {table.project} is empty", hint)
     here = Path(__file__)
-    code = [hash_file(here.with_name(name)) for name in ("profile.py", "moments.py", "suspicions.py")]
+    code = [hash_file(here.with_name(name)) for name in ("__init__.py", "moments.py", "suspicions.py")]
     loads = [path.stem for path in files]
     identity = hash_json([loads, list(table.columns), code, duckdb.__version__])[:12]
     key = where.own(table.project, "profiles", f"{table.name}.json")

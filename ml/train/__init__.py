@@ -26,7 +26,7 @@ from ml.storage import Storage
 from ml.train import checkpoint
 from ml.train.calibration import COVERAGE, calibrate
 
-CODE = ("calibration.py", "encoding.py", "dataset.py", "network.py", "train.py")  # what weights depend on, besides data and settings
+CODE = ("train/calibration.py", "encoding.py", "dataset.py", "network.py", "train/__init__.py")  # what weights depend on, besides data and settings
 EPOCH_STEPS, LEAST_BATCH = 200, 128
 Progress = Callable[[str, float, float], None]
 
@@ -71,7 +71,7 @@ def train(where: Storage, project: str, config: TrainConfig, progress: Progress,
         raise UsageError(f"a sample of {config.sample:g} is no share of the rows", "choose one above 0 and at most 1, such as 0.01")
     snapshot_id, folder = snapshot.current(where, project)
     contract = contracts.load(folder / "contract.json")
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     code = {name: hash_file(here / name) for name in CODE}
     run_id = hash_json([snapshot_id, asdict(config), code, importlib.metadata.version("torch"), device().type])[:12]
     key = where.own(project, "runs", run_id)
