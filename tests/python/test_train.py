@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from ml import contract, dataset, encoding, snapshot, storage
 from ml.hashing import BUCKETS, hash_bucket
-from ml.train import calibration
+from ml.network import LogitHead
 
 
 def snapshot_of(lived: Checkout) -> tuple[Path, contract.Contract]:
@@ -123,5 +123,5 @@ def test_platt_scaling_finds_the_slope_that_spoiled_the_logits(slope: float) -> 
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, 40_000)
     target = (generator.random(40_000) < 1 / (1 + np.exp(-(slope * logits - 0.5)))).astype(float)
-    scale, shift = calibration._platt(logits, target)
-    assert scale == pytest.approx(slope, rel=0.08) and shift == pytest.approx(-0.5, abs=0.08)
+    found = LogitHead().calibrate(torch.from_numpy(logits[:, None]), torch.from_numpy(target))
+    assert found["scale"] == pytest.approx(slope, rel=0.08) and found["shift"] == pytest.approx(-0.5, abs=0.08)
