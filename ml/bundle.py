@@ -121,7 +121,7 @@ def verify(folder: Path) -> dict[str, Any]:
             )
     if receipt.get("ok") is not True:
         raise GateError(f"bundle {about['id']} has no good receipt", f"package it again: skewless package {about['project']}")
-    return about
+    return dict(about)
 
 
 def load(folder: Path) -> Bundle:

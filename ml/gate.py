@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import bundle, dataset, online, predictor, storage
+from ml import bundle, dataset, online, predictor, records, storage
 from ml.bundle import Bundle
 from ml.errors import GateError, SkewlessError
 from ml.hashing import hash_code
@@ -38,7 +38,7 @@ def compare(where: Storage, project: str, challenger: Path, champion: Path, prog
     key = key_of(where, project, challenger.name, champion.name)
     known = storage.read_json(where, key)
     if known and known["code"] == code:
-        return known
+        return dict(known)
     ours = bundle.load(challenger)
     try:
         theirs = bundle.load(champion)
@@ -68,7 +68,7 @@ def compare(where: Storage, project: str, challenger: Path, champion: Path, prog
         "metric": metric_name(contract.task),
         "challenger_error": errors[0],
         "champion_error": errors[1],
-        "difference": difference(*both, contract.task),
+        "difference": records.to_json(difference(*both, contract.task)),
         "snapshot": snapshots[0],
         "asked": "all rows of the test split" if rows is shard_rows else "the frozen request rows of the test split",
         "rows": len(truth),

@@ -56,7 +56,7 @@ def predict(model: Model, features: pa.Table | pa.RecordBatch) -> Predictions:
     fitted, offset = model.encoding, encoding.offset(features, model.encoding.baseline)
 
     def in_unit(values: torch.Tensor) -> np.ndarray:
-        return values.numpy() * fitted.target_std + fitted.target_mean + offset
+        return np.asarray(values.numpy() * fitted.target_std + fitted.target_mean + offset)
 
     point, bounds = model.head.point(outputs, model.calibration), model.head.bounds(outputs, model.calibration)
     lower, upper = (in_unit(bound) for bound in bounds) if bounds else (None, None)

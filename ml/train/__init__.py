@@ -25,7 +25,13 @@ from ml.storage import Storage
 from ml.train import checkpoint
 from ml.train.calibration import calibrate
 
-CODE = ("train/calibration.py", "encoding.py", "dataset.py", "network.py", "train/__init__.py")  # what weights depend on, besides data and settings
+CODE = (
+    "train/calibration.py",
+    "encoding.py",
+    "dataset.py",
+    "network.py",
+    "train/__init__.py",
+)  # what weights depend on, besides data and settings
 EPOCH_STEPS, LEAST_BATCH = 200, 128
 Progress = Callable[[str, float, float], None]
 
@@ -141,7 +147,7 @@ def _train(
 
 def batch_size_for(rows: int, most: int) -> int:
     """The power of two that makes some EPOCH_STEPS steps of so many rows, between LEAST_BATCH and `most`."""
-    return min(most, max(LEAST_BATCH, 2 ** round(math.log2(rows / EPOCH_STEPS))))
+    return min(most, max(LEAST_BATCH, int(2 ** round(math.log2(rows / EPOCH_STEPS)))))
 
 
 def _epoch(

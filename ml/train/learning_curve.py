@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ml import contract as contracts
-from ml import dataset, predictor, snapshot, storage, train
+from ml import dataset, predictor, records, snapshot, storage, train
 from ml.contract import Contract
 from ml.metrics import Answers, answers_of, metric_name, metrics
+from ml.results import Curve, Point
 from ml.storage import Storage
 from ml.train import TrainConfig
 
@@ -20,15 +20,16 @@ LEAST_ROWS = 50
 Progress = Callable[[str, float, float], None]
 
 
-def curve(where: Storage, project: str, config: TrainConfig, progress: Progress) -> tuple[dict[str, Any], bool]:
-    """Points of {share, rows, error, interval, run}, smallest sample first, and whether all of them stood already.
+def curve(where: Storage, project: str, config: TrainConfig, progress: Progress) -> tuple[Curve, bool]:
+    """The learning curve, and whether all of its points were known already.
 
     The error is that of the tuning half of validation, its interval by resampled groups. Each point is a run of its own,
     kept like any other; none becomes the current one.
     """
     snapshot_id, folder = snapshot.current(where, project)
     contract = contracts.load(folder / "contract.json")
-    name, points, unchanged = metric_name(contract.task), [], True
+    unchanged = True
+    points: list[Point] = []
     for share in SHARES:
         epochs = round(config.epochs * min(1 / share, MOST_EPOCHS))
         rows = dataset.count_sampled(folder, contract, share)
@@ -42,9 +43,9 @@ def curve(where: Storage, project: str, config: TrainConfig, progress: Progress)
         unchanged = unchanged and run.unchanged
         model = predictor.load_network(storage.fetch(where, run.key), contract)
         found = metrics(_tuning_answers(model, contract, folder), contract.task)
-        points.append({"share": share, "rows": rows, "error": found[name], "interval": found[f"{name}_interval"], "run": run.id})
-    record = {"project": project, "snapshot": snapshot_id, "metric": name, "target": contract.only("target"), "points": points}
-    storage.write_json(where, where.own(project, "curve.json"), record)
+        points.append(Point(share, rows, found.error, found.interval, run.id))
+    record = Curve(project, snapshot_id, metric_name(contract.task), contract.only("target"), tuple(points))
+    storage.write_json(where, where.own(project, "curve.json"), records.to_json(record))
     return record, unchanged
 
 

@@ -13,11 +13,11 @@ from ml.verbs.outcome import Context, Outcome, lies
 
 
 def package(context: Context) -> Outcome:
-    from ml import bundle, registry
+    from ml import bundle, records, registry
     from ml import evaluate as evaluating
 
     metrics, _ = evaluating.evaluate(context.where, context.project, context.progress)
-    made = bundle.package(context.where, context.project, metrics, context.progress)
+    made = bundle.package(context.where, context.project, records.to_json(metrics), context.progress)
     tag = registry.add(context.where, context.project, storage.fetch(context.where, made.key))
     return Outcome(
         f"{tag}: receipt over {made.receipt['verdict']}",
