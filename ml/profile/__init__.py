@@ -247,7 +247,7 @@ def _range(opened: duckdb.DuckDBPyConnection) -> Range:
 
 def _top(opened: duckdb.DuckDBPyConnection, rows: int) -> tuple[Common, ...]:
     found = opened.execute("select value, n from counted order by n desc, value limit 5").fetchall()
-    return tuple(Common(_short(value), int(count), count / rows) for value, count in found)
+    return tuple(Common(value and _short(value), int(count), count / rows) for value, count in found)
 
 
 def _capitals(opened: duckdb.DuckDBPyConnection) -> tuple[int, list[str]]:
@@ -263,7 +263,7 @@ def _capitals(opened: duckdb.DuckDBPyConnection) -> tuple[int, list[str]]:
         """select bare from counted where not missing and hash(lower(bare)) = (select word from several order by n desc, word limit 1)
         group by bare order by sum(n) desc, bare limit 3"""
     ).fetchall()
-    return _one(opened, "select count(*) from several")[0], [word if len(word) <= LONGEST else word[:LONGEST] + "…" for (word,) in spelled]
+    return _one(opened, "select count(*) from several")[0], [_short(word) for (word,) in spelled]
 
 
 def _days(opened: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
@@ -295,8 +295,8 @@ def _one(opened: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
     return found
 
 
-def _short(value: str | None) -> str | None:
-    return value if value is None or len(value) <= LONGEST else value[:LONGEST] + "…"
+def _short(value: str) -> str:
+    return value if len(value) <= LONGEST else value[:LONGEST] + "…"
 
 
 def _listed(texts: tuple[str, ...]) -> str:
