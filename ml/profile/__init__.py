@@ -39,11 +39,8 @@ Progress = Callable[[str, float, float], None]
 
 def sizes(where: Storage, tables: list[RawTable]) -> list[TableSize]:
     """Rows and files of each raw table, from the files' own footers."""
-    found = []
-    for table in tables:
-        files = _files(where, table)
-        found.append(TableSize(table.name, _rows(files), len(files), len(table.columns)))
-    return found
+    files = {table.name: _files(where, table) for table in tables}
+    return [TableSize(table.name, _rows(files[table.name]), len(files[table.name]), len(table.columns)) for table in tables]
 
 
 def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[Profile, str, bool]:
