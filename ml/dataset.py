@@ -127,4 +127,4 @@ def _half_of(group: str) -> str:
 
 def target_values(batch: pa.RecordBatch, name: str) -> np.ndarray:
     """The target as it stands in the warehouse, float64 [rows]."""
-    return pc.cast(batch[name], pa.float64()).to_numpy(zero_copy_only=False)
+    return np.asarray(pc.cast(batch[name], pa.float64()).to_numpy(zero_copy_only=False))

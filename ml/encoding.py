@@ -103,13 +103,13 @@ def column(features: pa.Table | pa.RecordBatch, name: str) -> np.ndarray:
     """A numerical column as float64 [rows]; a missing value is NaN."""
     values = features[name]
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    return array.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.asarray(array.cast(pa.float64()).to_numpy(zero_copy_only=False))
 
 
 def residual(features: pa.Table | pa.RecordBatch, target: str, baseline: str | None) -> np.ndarray:
     """The target as the network sees it before standardising, float64 [rows]: less the baseline, if it has one."""
     values = column(features, target)
-    return values - offset(features, baseline)
+    return np.asarray(values - offset(features, baseline))
 
 
 def offset(features: pa.Table | pa.RecordBatch, baseline: str | None) -> np.ndarray:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import answers, bundle, dataset, predictor, provenance, storage
+from ml import answers, bundle, dataset, predictor, provenance, records, storage
 from ml.answers import Answered
 from ml.bundle import Bundle, receipt
 from ml.bundle.receipt import REQUEST_ROWS
@@ -39,7 +39,7 @@ def compare(places: Places, challenger: Path, champion: Path, progress: Progress
     key = places.comparison(challenger.name, champion.name)
     known = storage.read_json(where, key)
     if known and known["code"] == code:
-        return known
+        return dict(known)
     ours = receipt.load(places, challenger)
     try:
         theirs = bundle.open_verified(champion)  # of other code perhaps, so it needs no receipt of this one
@@ -69,7 +69,7 @@ def compare(places: Places, challenger: Path, champion: Path, progress: Progress
         "metric": metric_name(contract.task),
         "challenger_error": errors[0],
         "champion_error": errors[1],
-        "difference": difference(*both, contract.task),
+        "difference": records.to_json(difference(*both, contract.task)),
         "snapshot": snapshots[0],
         "asked": "all rows of the test split" if rows is shard_rows else "the frozen request rows of the test split",
         "rows": len(truth),

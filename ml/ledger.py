@@ -7,11 +7,11 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ml import storage
+from ml import records, storage
 from ml.storage import Storage
 
 
@@ -60,26 +60,43 @@ def step(where: Storage, name: str, project: str) -> Iterator[Entry]:
         entry.peak_memory_bytes = max(own.ru_maxrss, children.ru_maxrss) * unit
         stamp = entry.started_at.replace(":", "").replace("+0000", "Z")
         with contextlib.suppress(OSError):  # a full disk must not hide the failure that it caused
-            storage.write_json(where, where.own("ledger", f"{stamp}-{name}-{uuid.uuid4().hex[:6]}.json"), asdict(entry))
+            storage.write_json(where, where.own("ledger", f"{stamp}-{name}-{uuid.uuid4().hex[:6]}.json"), records.to_json(entry))
 
 
-def entries(where: Storage, project: str | None = None) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Total:
+    """The sums over a step's runs; the peak memory is the largest."""
+
+    step: str
+    runs: int = 0
+    rows: int = 0
+    bytes: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
+    cost_usd: float = 0.0
+
+
+def entries(where: Storage, project: str | None = None) -> list[Entry]:
     """The rows of a workspace, oldest first; of one project, if given."""
-    rows = [storage.read_json(where, where.own("ledger", name)) for name in storage.names(where, where.own("ledger"))]
-    return [row for row in rows if project is None or row["project"] == project]
+    names = storage.names(where, where.own("ledger"))
+    rows = [records.from_json(Entry, storage.read_json(where, where.own("ledger", name))) for name in names]
+    return [row for row in rows if project is None or row.project == project]
 
 
-def totals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sums by step: runs, rows, bytes, wall and CPU seconds, cost; the largest peak memory."""
-    by_step: dict[str, dict[str, Any]] = {}
+def totals(rows: list[Entry]) -> list[Total]:
+    """Sums by step."""
+    by_step: dict[str, Total] = {}
     for row in rows:
-        total = by_step.setdefault(
-            row["step"],
-            {"step": row["step"], "runs": 0, "rows": 0, "bytes": 0, "wall_s": 0.0, "cpu_s": 0.0,
-             "peak_memory_bytes": 0, "cost_usd": 0.0},
-        )  # fmt: skip
-        total["runs"] += 1
-        for name in ("rows", "bytes", "wall_s", "cpu_s", "cost_usd"):
-            total[name] += row[name]
-        total["peak_memory_bytes"] = max(total["peak_memory_bytes"], row["peak_memory_bytes"])
+        total = by_step.get(row.step, Total(row.step))
+        by_step[row.step] = Total(
+            step=row.step,
+            runs=total.runs + 1,
+            rows=total.rows + row.rows,
+            bytes=total.bytes + row.bytes,
+            wall_s=total.wall_s + row.wall_s,
+            cpu_s=total.cpu_s + row.cpu_s,
+            peak_memory_bytes=max(total.peak_memory_bytes, row.peak_memory_bytes),
+            cost_usd=total.cost_usd + row.cost_usd,
+        )
     return list(by_step.values())

@@ -14,22 +14,23 @@ from torch import nn
 from ml import encoding, network
 from ml.contract import Contract
 from ml.encoding import Encoding
-from ml.network import NetworkConfig
+from ml.network import Head, NetworkConfig
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network that answers: weights, encoding, calibration."""
+    """A network that answers: weights, head, encoding, calibration."""
 
     contract: Contract
     network: nn.Module
+    head: Head
     encoding: Encoding
     calibration: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """float64 [rows] each; regression has an interval, binary a probability alone."""
+    """float64 [rows] each; an interval only where the head has one."""
 
     prediction: np.ndarray
     lower: np.ndarray | None
@@ -49,19 +50,20 @@ def load_network(folder: Path, contract: Contract) -> Model:
     module = network.build(contract, NetworkConfig(**fields))
     module.load_state_dict(load_file(folder / "weights.safetensors"))
     fitted = encoding.from_json((folder / "encoding.json").read_text())
-    return Model(contract, module.eval(), fitted, json.loads((folder / "calibration.json").read_text()))
+    calibration = json.loads((folder / "calibration.json").read_text())
+    return Model(contract, module.eval(), network.head_of(contract), fitted, calibration)
 
 
 @torch.inference_mode()
 def predict(model: Model, features: pa.Table | pa.RecordBatch) -> Predictions:
     """Answers for feature rows, in the target's own unit."""
     numerical, categorical = encoding.encode(model.encoding, features)
-    outputs = model.network(torch.from_numpy(numerical), torch.from_numpy(categorical)).double().numpy()
-    if model.contract.task == "binary":
-        logit = outputs[:, 0] * model.calibration["scale"] + model.calibration["shift"]
-        return Predictions(1 / (1 + np.exp(-logit)), None, None)
-    fitted = model.encoding
-    values = outputs * fitted.target_std + fitted.target_mean + encoding.offset(features, fitted.baseline)[:, None]
-    lower, upper = values[:, 1:].min(1) - model.calibration["margin"], values[:, 1:].max(1) + model.calibration["margin"]
-    # A negative margin may cross the bounds, and the mean of a skewed target may lie outside its quantiles.
-    return Predictions(values[:, 0], np.minimum(lower, values[:, 0]), np.maximum(upper, values[:, 0]))
+    outputs = model.network(torch.from_numpy(numerical), torch.from_numpy(categorical)).double()
+    fitted, offset = model.encoding, encoding.offset(features, model.encoding.baseline)
+
+    def in_unit(values: torch.Tensor) -> np.ndarray:
+        return np.asarray(values.numpy() * fitted.target_std + fitted.target_mean + offset)
+
+    point, bounds = model.head.point(outputs, model.calibration), model.head.bounds(outputs, model.calibration)
+    lower, upper = (in_unit(bound) for bound in bounds) if bounds else (None, None)
+    return Predictions(in_unit(point), lower, upper)

@@ -1,10 +1,11 @@
 """What the rules found: the scorecard of a build, and, where the files were simulated, how much of the truth the rules see."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ml import evaluate, ingest, storage, warehouse
+from ml import ingest, storage, warehouse
 from ml.contract import manifest as manifests
 from ml.errors import GateError
 from ml.places import Places, identity
@@ -13,7 +14,60 @@ from ml.storage import Storage
 Progress = Callable[[str, float, float], None]
 
 
-def scorecard(where: Storage, project: str, progress: Progress) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class RuleScore:
+    """A rule over all loads: `broken` of `rows` raw rows, the load that it cost most, and how many loads are over its budget."""
+
+    rule: str
+    dimension: str
+    action: str
+    broken: int
+    rows: int
+    budget: float
+    worst_share: float
+    worst_load: str
+    loads_over: int
+    exempt_loads: int
+    exemptions: str | None
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A kind of planted dirt: its rows, the `rules` that are for it, and what they find. Of the `marked` rows the share with
+    a defect that those rules are for is the precision; of its own rows the share that they mark is the recall.
+    """
+
+    defect: str
+    rows: int
+    share: float
+    rules: tuple[str, ...]
+    found: int
+    marked: int
+    recall: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The noise of the simulator in a split's rows, as RMSE, and the current run's RMSE on the same rows."""
+
+    floor_rmse: float
+    rows: int
+    rmse: float | None = None
+    above_floor: float | None = None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """How much of a simulation's planted dirt the rules find, and its noise floor by split."""
+
+    simulation: str
+    rows: int
+    defects: tuple[Defect, ...]
+    noise_floor: dict[str, Floor]
+
+
+def scorecard(where: Storage, project: str, progress: Progress) -> list[RuleScore]:
     """A row for each rule over all loads, the costliest first: broken and raw rows, the load that it cost most, and exemptions.
 
     Raises:
@@ -23,24 +77,16 @@ def scorecard(where: Storage, project: str, progress: Progress) -> list[dict[str
         if not _has(opened, f"{project}_quality"):
             raise GateError(f"project {project} has no scorecard in workspace {where.workspace}", f"run: skewless build {project}")
         rows = opened.execute(
-            f"""select rule_name, dimension, action, sum(broken_count)::bigint, sum(row_count)::bigint, min(budget),
-                max(broken_share), arg_max(raw_load_id, broken_share), count(*) filter (where not is_within_budget),
+            f"""select rule_name, dimension, action, sum(broken_count)::bigint, sum(row_count)::bigint, min(budget)::double,
+                max(broken_share)::double, arg_max(raw_load_id, broken_share), count(*) filter (where not is_within_budget),
                 count(exemption), string_agg(distinct exemption, '; ')
             from {project}_quality group by all order by 4 desc, 1"""
         ).fetchall()
-    names = (
-        "rule", "dimension", "action", "broken", "rows", "budget", "worst_share", "worst_load", "loads_over", "exempt_loads", "exemptions"
-    )  # fmt: skip
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return [RuleScore(*row) for row in rows]
 
 
-def truth(where: Storage, checkout: Path, project: str, progress: Progress) -> dict[str, Any] | None:
-    """How much of a simulation's planted dirt the rules find: for each defect its rows, the rules that are for it, and their
-    precision and recall; and the simulator's own noise floor beside the current run. None where no simulation is loaded.
-
-    Precision: of the rows that a defect's rules mark, the share with a defect that those rules are for. Recall: of the rows
-    with the defect, the share that they mark.
-    """
+def truth(where: Storage, checkout: Path, project: str, progress: Progress) -> Truth | None:
+    """How much of a simulation's planted dirt the rules find, and its noise floor; None where no simulation is loaded."""
     folder = _loaded_simulation(where, checkout, project)
     if folder is None:
         return None
@@ -69,11 +115,11 @@ def truth(where: Storage, checkout: Path, project: str, progress: Progress) -> d
     for defect in defects:
         rules = [name for name, caught in marks.items() if defect in caught]
         count, found, marked, rightly = (next(numbers) for _ in range(4))
-        rows.append({
-            "defect": defect, "rows": count, "share": count / total, "rules": rules, "found": found, "marked": marked,
-            "recall": found / count if rules and count else None, "precision": rightly / marked if marked else None,
-        })  # fmt: skip
-    return {"simulation": folder.name, "rows": total, "defects": rows, "noise_floor": _beside_the_run(where, project, floor)}
+        rows.append(Defect(
+            defect=defect, rows=count, share=count / total, rules=tuple(rules), found=found, marked=marked,
+            recall=found / count if rules and count else None, precision=rightly / marked if marked else None,
+        ))  # fmt: skip
+    return Truth(folder.name, total, tuple(rows), _next_to_the_run(where, project, floor))
 
 
 def _counts(defects: list[str], marks: dict[str, list[str]]) -> list[str]:
@@ -88,16 +134,19 @@ def _counts(defects: list[str], marks: dict[str, list[str]]) -> list[str]:
     return counts
 
 
-def _beside_the_run(where: Storage, project: str, floor: list[tuple[str, float, int]]) -> dict[str, Any]:
+def _next_to_the_run(where: Storage, project: str, floor: list[tuple[str, float, int]]) -> dict[str, Floor]:
     """The floor by split; for the current run's splits also its RMSE and how far above the floor that is."""
-    found: dict[str, Any] = {split: {"floor_rmse": value, "rows": rows} for split, value, rows in floor}
+    from ml import evaluate  # torch takes seconds, and a scorecard needs none
+
+    found = {split: Floor(value, rows) for split, value, rows in floor}
     try:
         metrics, _ = evaluate.evaluate(where, project, identity(Places(where, project), "run"), lambda *_: None)
     except GateError:
         return found  # nothing trained yet
-    for split in evaluate.SPLITS:
-        if metrics.get(split) and split in found and metrics[split]["rows"] == found[split]["rows"]:
-            found[split] |= {"rmse": metrics[split]["rmse"], "above_floor": metrics[split]["rmse"] / found[split]["floor_rmse"] - 1}
+    for split in metrics.splits:
+        own, known = metrics.split(split), found.get(split)
+        if known and known.rows == own.rows:
+            found[split] = replace(known, rmse=own.error, above_floor=own.error / known.floor_rmse - 1)
     return found
 
 

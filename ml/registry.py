@@ -64,7 +64,8 @@ def versions(where: Storage, project: str) -> list[dict[str, Any]]:
 
 def champion(where: Storage, project: str) -> dict[str, Any] | None:
     """The champion's record: version, since when, the versions before it, and how each came to be champion."""
-    return storage.read_json(where, Places(where, project).champion())
+    record: dict[str, Any] | None = storage.read_json(where, Places(where, project).champion())
+    return record
 
 
 def champion_stamp(where: Storage, project: str) -> tuple[int, ...] | None:

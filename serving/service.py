@@ -38,7 +38,7 @@ class Predictor:
         champion.load()
         self.stop = swap.start(champion)
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # bentoml leaves it untyped
     def stop_watching(self) -> None:
         self.stop.set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml import contract as contracts
-from ml import provenance, storage
+from ml import provenance, records, storage
 from ml.contract import Contract
 from ml.errors import GateError
 from ml.hashing import hash_json, hash_tree
 from ml.online.bulk import OnlineFeatures
 from ml.places import Places
+from ml.results import Metrics
 
 if TYPE_CHECKING:
     from ml.predictor import Model
@@ -84,9 +85,9 @@ def write(places: Places, run: str, snapshot: str, metrics: dict[str, Any]) -> t
     return identity, unchanged
 
 
-def content_of(metrics: dict[str, Any]) -> dict[str, Any]:
+def content_of(metrics: Metrics) -> dict[str, Any]:
     """The metrics that a bundle carries: the numbers, and not the code that they were computed with."""
-    return {name: value for name, value in metrics.items() if name != "code"}
+    return records.to_json(replace(metrics, code=""))
 
 
 def about(folder: Path) -> About:

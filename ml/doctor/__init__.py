@@ -108,7 +108,7 @@ def _memory(where: Storage) -> Iterator[Check]:
         available = int(re.findall(r"MemAvailable:\s+(\d+)", text)[0]) * 1024
     except (OSError, IndexError):
         available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    peak = max((row.get("peak_memory_bytes", 0) for row in inspection.ledger_rows(where)[0]), default=0)
+    peak = max((row.peak_memory_bytes for row in inspection.ledger_rows(where)[0]), default=0)
     low = available < max(MEMORY_LOW, peak)
     known = f"; the largest step so far took {peak / 1e9:.1f} GB" if peak else ""
     do = "end other programs, or use a machine with more" if low else ""

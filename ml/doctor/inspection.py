@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ml import storage
+from ml import records, storage
 from ml.errors import SkewlessError
 from ml.hashing import hash_file, hash_tree
+from ml.ledger import Entry
 from ml.places import Places
 from ml.storage import Storage
 
@@ -44,17 +44,13 @@ def plan(where: Storage, checkout: Path, project: str, deep: bool) -> list[tuple
     ]
 
 
-def ledger_rows(where: Storage) -> tuple[list[dict[str, Any]], list[str]]:
+def ledger_rows(where: Storage) -> tuple[list[Entry], list[str]]:
     """The readable rows of the ledger, and what is wrong with the others."""
     rows, bad = [], []
     for name in storage.names(where, where.own("ledger")):
         try:
-            row = storage.read_json(where, where.own("ledger", name))
+            rows.append(records.from_json(Entry, storage.read_json(where, where.own("ledger", name))))
         except (SkewlessError, OSError, UnicodeDecodeError):
-            row = None
-        if isinstance(row, dict) and {"step", "project", "wall_s"} <= set(row):
-            rows.append(row)
-        else:
             bad.append(f"{name} is no row")
     return rows, bad
 

@@ -6,22 +6,23 @@ moved, `outcomes` keeps what came true, `live` measures the error, `page` is Evi
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml import contract as contracts
-from ml import provenance, storage
+from ml import provenance, records, storage
 from ml.contract import Contract
 from ml.drift import finding, live, outcomes, page, series, source, whole
+from ml.drift.record import Record
 from ml.drift.source import LEAST_ROWS
 from ml.errors import GateError, UsageError
 from ml.places import Places
+from ml.results import Metrics
 from ml.storage import Storage
 
 __all__ = ["LEAST_ROWS", "Asked", "Findings", "drift"]
@@ -46,7 +47,7 @@ class Findings:
     """The verdict with all that it rests on, its key and that of Evidently's page, and the id of the outcomes that were given."""
 
     drifted: bool
-    record: dict[str, Any]
+    record: Record
     key: str
     page: str | None
     unchanged: bool = False
@@ -91,32 +92,38 @@ def drift(where: Storage, project: str, bundle: Path, asked: Asked, progress: Pr
             raise GateError(too_few, hint)
         reference = pq.read_table(bundle / "reference.parquet")
         current = whole.sample(opened, contract, judged.rows)
-        record = {
-            "project": project,
-            "state": state,
-            "model_version": bundle.name,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            **_judge(opened, where, contract, judged, reference, current, asked.window, bundle, progress),
-            "rows_compared": current.num_rows,
-            "reference_rows": reference.num_rows,
-            "outcomes": [] if frozen else outcomes.describe(opened, log, kept),
-        }
-    key = f"{places.drift()}/{record['at'].replace(':', '').replace('+0000', 'Z')}-{state[:8]}"
-    storage.write_json(where, f"{key}.json", record)
+        begun = Record(
+            project=project,
+            state=state,
+            model_version=bundle.name,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            source=judged.kind,
+            source_name=judged.name,
+            rows=judged.rows,
+            unreadable_lines=judged.unreadable,
+            undated_rows=judged.undated,
+            thresholds=contract.drift,
+            rows_compared=current.num_rows,
+            reference_rows=reference.num_rows,
+            outcomes=() if frozen else tuple(outcomes.describe(opened, log, kept)),
+        )
+        record = _judge(begun, opened, where, contract, judged, reference, current, asked.window, bundle, progress)
+    key = f"{places.drift()}/{record.at.replace(':', '').replace('+0000', 'Z')}-{state[:8]}"
+    storage.write_json(where, f"{key}.json", records.to_json(record))
     shown = None
     if asked.page:
         progress("Evidently's page", 0, 0)
         storage.write_file(where, f"{key}.html", lambda path: page.write_page(contract, reference, current, path))
         shown = f"{key}.html"
-    return Findings(record["drifted"], record, f"{key}.json", shown, outcomes=given.id if given else None)
+    return Findings(record.drifted, record, f"{key}.json", shown, outcomes=given.id if given else None)
 
 
 def _judge(
-    opened: duckdb.DuckDBPyConnection, where: Storage, contract: Contract, judged: source.Source, reference: pa.Table,
+    begun: Record, opened: duckdb.DuckDBPyConnection, where: Storage, contract: Contract, judged: source.Source, reference: pa.Table,
     current: pa.Table, window: str | None, bundle: Path, progress: Progress,
-) -> dict[str, Any]:  # fmt: skip
-    """Everything about the rows: the whole, the windows, the newest of them, the live error, and what follows."""
-    test = json.loads((bundle / "metrics.json").read_text())["test"]
+) -> Record:  # fmt: skip
+    """The record with everything about the rows: the whole, the windows, the newest of them, the live error, and what follows."""
+    test = records.from_json(Metrics, json.loads((bundle / "metrics.json").read_text())).test
     progress("comparing", 0, 0)
     findings = whole.compare(contract, reference, current)
     verdict = finding.verdict(contract, findings)
@@ -128,41 +135,31 @@ def _judge(
         raise UsageError(f"these rows have {count:,} windows of one {unit}, more than {series.MOST_ASKED}", hint)
     if count > 1 and source.add_training_rows(opened, where, bundle, contract, progress):
         usual = series.usual_scores(opened, contract, reference, unit)
-    windows = series.windows(opened, contract, reference, unit, usual)
     error, by_window = live.live(opened, contract, unit, test)
-    for one in windows:
-        one["live"] = by_window.get(one["from"])
-    compared = [one for one in windows if one["compared"]]
+    windows = [replace(one, live=by_window.get(one.from_)) for one in series.windows(opened, contract, reference, unit, usual)]
     # A single window is the whole, whose distances are exact.
-    newest = next((one for one in reversed(compared) if one["complete"]), None) if len(windows) > 1 else None
+    newest = next((one for one in reversed(windows) if one.judged and one.complete), None) if len(windows) > 1 else None
     said = []
-    if newest:
-        what = f"the last whole {unit} (from {newest['from'].removesuffix('T00:00:00')}, {newest['rows']:,} rows)"
-        said.append(finding.sentence(contract, newest, newest["findings"], what))
+    if newest and newest.judged:
+        what = f"the last whole {unit} (from {newest.from_.removesuffix('T00:00:00')}, {newest.rows:,} rows)"
+        said.append(finding.sentence(contract, newest.judged, newest.findings, what))
     said.append(finding.sentence(contract, verdict, findings, f"{judged.rows:,} {judged.name}"))
-    said += [error["says"]] if error else []
-    if newest and newest["live"]:
-        said.append(f"in that {unit} {newest['live']['says']}")
-    worse = [about for about in (error, newest and newest["live"]) if about and about["against_test"] == "worse"]
-    drifted = verdict["drifted"] or bool(newest and newest["drifted"]) or bool(worse)
-    findings = sorted(findings, key=lambda found: (found["role"] != "prediction", -found["score"]))
-    return {
-        "drifted": drifted,
-        "verdict": "; ".join(said),
-        "source": judged.kind,
-        "source_name": judged.name,
-        "rows": judged.rows,
-        "unreadable_lines": judged.unreadable,
-        "undated_rows": judged.undated,
-        "share_drifted": verdict["share_drifted"],
-        "thresholds": contract.drift,
-        "findings": findings,
-        "live": error,
-        "last": newest and newest["from"],
-        "window": unit,
-        "usual_scores": usual,
-        "series": windows,
-    }
+    said += [error.says] if error else []
+    if newest and newest.live:
+        said.append(f"in that {unit} {newest.live.says}")
+    worse = [about for about in (error, newest and newest.live) if about and about.against_test == "worse"]
+    return replace(
+        begun,
+        drifted=verdict.drifted or bool(newest and newest.judged and newest.judged.drifted) or bool(worse),
+        verdict="; ".join(said),
+        share_drifted=verdict.share_drifted,
+        findings=tuple(sorted(findings, key=lambda found: (found.role != "prediction", -found.score))),
+        live=error,
+        last=newest.from_ if newest else None,
+        window=unit,
+        usual_scores=usual,
+        series=tuple(windows),
+    )
 
 
 def _known(places: Places, state: str) -> Findings | None:
@@ -174,5 +171,6 @@ def _known(places: Places, state: str) -> Findings | None:
         key = f"{places.drift()}/{stem}"
         record = storage.read_json(where, f"{key}.json")
         if record["state"] == state:
-            return Findings(record["drifted"], record, f"{key}.json", f"{key}.html" if f"{stem}.html" in names else None)
+            known = records.from_json(Record, record)
+            return Findings(known.drifted, known, f"{key}.json", f"{key}.html" if f"{stem}.html" in names else None)
     return None

@@ -1,10 +1,11 @@
 """One column before and now: whether it has moved, and a sentence that says so in the column's own unit."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ml.contract import Column, Contract
+from ml.drift.record import Finding, Verdict
 
 UNSEEN = "values that training never saw"
 NOTICED = 0.02  # a change in the share of missing values that is worth its words
@@ -41,53 +42,51 @@ def threshold(contract: Contract, column: Column) -> float:
     return contract.drift[column.kind]
 
 
-def finding(column: Column, limit: float, score: float, noise: float, before: Side, now: Side) -> dict[str, Any]:
+def finding(column: Column, limit: float, score: float, noise: float, before: Side, now: Side) -> Finding:
     """What is known of one column. It has moved beyond its threshold and beyond `noise`, what chance does in so few rows or
     so short a time; or when the share of rows without a value has changed by more than the threshold.
     """
     shifted, emptied = score > max(limit, noise), abs(now.missing - before.missing) > limit
-    return {
-        "name": column.name,
-        "kind": column.kind,
-        "unit": column.unit,
-        "role": role(column),
-        "score": score,
-        "threshold": limit,
-        "noise": noise,
-        "drifted": shifted or emptied,
-        "missing_before": before.missing,
-        "missing_now": now.missing,
-        "mean_before": before.mean,
-        "mean_now": now.mean,
-        "says": _says(column, limit, score, noise, before, now, shifted),
-    }
+    return Finding(
+        name=column.name,
+        kind=column.kind,
+        unit=column.unit,
+        role=role(column),
+        score=score,
+        threshold=limit,
+        noise=noise,
+        drifted=shifted or emptied,
+        missing_before=before.missing,
+        missing_now=now.missing,
+        mean_before=before.mean,
+        mean_now=now.mean,
+        says=_says(column, limit, score, noise, before, now, shifted),
+    )
 
 
-def verdict(contract: Contract, findings: list[dict[str, Any]]) -> dict[str, Any]:
+def verdict(contract: Contract, findings: Sequence[Finding]) -> Verdict:
     """Drift is a prediction that moved, or a share of the voting features."""
-    voting = [found for found in findings if found["role"] == "feature"]
-    moved = [found["name"] for found in voting if found["drifted"]]
+    voting = [found for found in findings if found.role == "feature"]
+    moved = tuple(found.name for found in voting if found.drifted)
     share = len(moved) / len(voting) if voting else 0.0
-    answers = next(found for found in findings if found["role"] == "prediction")
-    return {
-        "drifted": answers["drifted"] or share >= contract.drift["share"],
-        "moved": moved,
-        "voting": len(voting),
-        "share_drifted": share,
-        "prediction_moved": answers["drifted"],
-    }
+    answers = _prediction(findings)
+    return Verdict(answers.drifted or share >= contract.drift["share"], moved, len(voting), share, answers.drifted)
 
 
-def sentence(contract: Contract, judged: dict[str, Any], findings: list[dict[str, Any]], what: str) -> str:
+def sentence(contract: Contract, judged: Verdict, findings: Sequence[Finding], what: str) -> str:
     """The verdict over some rows, in one sentence."""
-    answers = next(found for found in findings if found["role"] == "prediction")
-    named = f" ({_few(judged['moved'])})" if judged["moved"] else ""
-    features = f"{len(judged['moved'])} of {judged['voting']} voting features moved{named}, {contract.drift['share']:.0%} are needed"
-    answered = f"predictions {'moved' if answers['drifted'] else 'did not move'}: {answers['says']}"
-    return f"{'drift' if judged['drifted'] else 'no drift'} in {what}: {features}; {answered}"
+    answers = _prediction(findings)
+    named = f" ({_few(judged.moved)})" if judged.moved else ""
+    features = f"{len(judged.moved)} of {judged.voting} voting features moved{named}, {contract.drift['share']:.0%} are needed"
+    answered = f"predictions {'moved' if answers.drifted else 'did not move'}: {answers.says}"
+    return f"{'drift' if judged.drifted else 'no drift'} in {what}: {features}; {answered}"
 
 
-def _few(names: list[str]) -> str:
+def _prediction(findings: Sequence[Finding]) -> Finding:
+    return next(found for found in findings if found.role == "prediction")
+
+
+def _few(names: tuple[str, ...]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 

@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 
-from ml import storage
+from ml import records, storage
 from ml.contract import Contract
+from ml.drift.record import OutcomesFile
 from ml.drift.source import log_files
 from ml.errors import UsageError
 from ml.hashing import hash_file
@@ -51,10 +51,10 @@ def keep(where: Storage, contract: Contract, source: Path, progress: Progress) -
         about = _count(opened, source)
         last = f"""
             select prediction_id, arg_max(value, line) as "{contract.only("target")}",
-                cast({_literal(about["added_at"])} as timestamp) as added_at
+                cast({_literal(about.added_at)} as timestamp) as added_at
             from given where prediction_id is not null and value is not null group by prediction_id order by prediction_id
         """
-        metadata = f"{{outcomes: {_literal(json.dumps(about, ensure_ascii=False))}}}"
+        metadata = f"{{outcomes: {_literal(json.dumps(records.to_json(about), ensure_ascii=False))}}}"
         options = f"format parquet, compression zstd, kv_metadata {metadata}"
         storage.write_file(
             where, key,
@@ -69,7 +69,7 @@ def files(where: Storage, project: str) -> list[str]:
     return [str(storage.fetch(where, f"{key}/{name}")) for name in storage.names(where, key)]
 
 
-def describe(opened: duckdb.DuckDBPyConnection, log: Path, kept: list[str]) -> list[dict[str, Any]]:
+def describe(opened: duckdb.DuckDBPyConnection, log: Path, kept: list[str]) -> list[OutcomesFile]:
     """What each kept file held, and how many of its ids no log knows, or only that of another version; the last given first.
 
     `opened` has the relation `logged` of the judged version; its predictions may be older than this champion.
@@ -86,29 +86,28 @@ def describe(opened: duckdb.DuckDBPyConnection, log: Path, kept: list[str]) -> l
         )
     found = []
     for path in kept:
-        about = json.loads((pq.read_metadata(path).metadata or {})[b"outcomes"])
+        about = records.from_json(OutcomesFile, json.loads((pq.read_metadata(path).metadata or {})[b"outcomes"]))
         strange = "select prediction_id from read_parquet(?) anti join logged using (prediction_id)"
         sql = f"select count(*), (list(prediction_id order by prediction_id))[:{EXAMPLES}] from ({strange}) as strange"
         ((unknown, examples),) = opened.execute(f"{sql} anti join elsewhere using (prediction_id)", [path]).fetchall()
         ((of_others, _),) = opened.execute(f"{sql} semi join elsewhere using (prediction_id)", [path]).fetchall()
-        strangers = {"unknown": unknown, "unknown_ids": examples or [], "of_other_versions": of_others}
-        found.append({"id": Path(path).stem, **about, **strangers})
-    return sorted(found, key=lambda about: about["added_at"], reverse=True)
+        strangers = tuple(examples or ())
+        found.append(replace(about, id=Path(path).stem, unknown=unknown, unknown_ids=strangers, of_other_versions=of_others))
+    return sorted(found, key=lambda about: about.added_at, reverse=True)
 
 
-def sentence(about: dict[str, Any]) -> str:
+def sentence(about: OutcomesFile) -> str:
     """What became of a file, for the one who gave it."""
-    parts = [f"{about['rows']:,} rows of {about['file']}"]
-    for name, text in (
-        ("duplicates", "repeat an id (the last one counts)"),
-        ("unreadable", "have no readable truth"),
-        ("unknown", "name no logged prediction"),
+    parts = [f"{about.rows:,} rows of {about.file}"]
+    for count, examples, text in (
+        (about.duplicates, about.duplicates_ids, "repeat an id (the last one counts)"),
+        (about.unreadable, about.unreadable_ids, "have no readable truth"),
+        (about.unknown, about.unknown_ids, "name no logged prediction"),
     ):
-        if about[name]:
-            examples = about[f"{name}_ids"]
-            parts.append(f"{about[name]:,} {text}: {', '.join(examples)}{', ...' if about[name] > len(examples) else ''}")
-    if about["of_other_versions"]:
-        parts.append(f"{about['of_other_versions']:,} belong to predictions of other versions")
+        if count:
+            parts.append(f"{count:,} {text}: {', '.join(examples)}{', ...' if count > len(examples) else ''}")
+    if about.of_other_versions:
+        parts.append(f"{about.of_other_versions:,} belong to predictions of other versions")
     return "outcomes: " + "; ".join(parts)
 
 
@@ -145,7 +144,7 @@ def _head(source: Path) -> bytes:
         return file.read(4)
 
 
-def _count(opened: duckdb.DuckDBPyConnection, source: Path) -> dict[str, Any]:
+def _count(opened: duckdb.DuckDBPyConnection, source: Path) -> OutcomesFile:
     good = "prediction_id is not null and value is not null"
     ((rows, readable, ids),) = opened.execute(
         f"select count(*), count(*) filter ({good}), count(distinct prediction_id) filter ({good}) from given"
@@ -157,16 +156,16 @@ def _count(opened: duckdb.DuckDBPyConnection, source: Path) -> dict[str, Any]:
         "select coalesce(prediction_id, '(no id)') || ' (' || coalesce(nullif(written, ''), 'empty') || ')' "
         f"from given where not ({good}) order by line limit {EXAMPLES}"
     ).fetchall()
-    return {
-        "file": source.name,
-        "added_at": datetime.now(UTC).replace(tzinfo=None).isoformat(),
-        "rows": rows,
-        "kept": ids,
-        "duplicates": readable - ids,
-        "duplicates_ids": [name for (name,) in repeated],
-        "unreadable": rows - readable,
-        "unreadable_ids": [name for (name,) in unread],
-    }
+    return OutcomesFile(
+        file=source.name,
+        added_at=datetime.now(UTC).replace(tzinfo=None).isoformat(),
+        rows=rows,
+        kept=ids,
+        duplicates=readable - ids,
+        duplicates_ids=tuple(name for (name,) in repeated),
+        unreadable=rows - readable,
+        unreadable_ids=tuple(name for (name,) in unread),
+    )
 
 
 def _literal(text: str) -> str:

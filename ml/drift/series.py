@@ -7,6 +7,7 @@ BINS-th of the reference's range, of the exact one, and within a hundredth or tw
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from ml.contract import Column, Contract
 from ml.drift.finding import UNSEEN, Side, finding, judged_columns, threshold, verdict
+from ml.drift.record import Window
 from ml.drift.source import LEAST_ROWS
 from ml.drift.whole import NOISELESS_ROWS, PERMUTATIONS
 
@@ -56,17 +58,17 @@ def usual_scores(opened: duckdb.DuckDBPyConnection, contract: Contract, referenc
     Every week has weather of its own, so every week lies apart from the year; a window has moved where it lies further
     off than weeks that the network learned from. `opened` has the relation `training`.
     """
-    compared = [one for one in windows(opened, contract, reference, unit, {}, "training") if one["compared"]]
+    compared = [one for one in windows(opened, contract, reference, unit, {}, "training") if one.judged]
     if len(compared) < LEAST_WINDOWS:
         return {}
-    names = [found["name"] for found in compared[0]["findings"]]
-    scores = np.array([[found["score"] for found in one["findings"]] for one in compared])
+    names = [found.name for found in compared[0].findings]
+    scores = np.array([[found.score for found in one.findings] for one in compared])
     return dict(zip(names, np.quantile(scores, 0.95, axis=0).tolist(), strict=True))
 
 
 def windows(
     opened: duckdb.DuckDBPyConnection, contract: Contract, reference: pa.Table, unit: str, usual: dict[str, float], relation: str = "judged"
-) -> list[dict[str, Any]]:
+) -> list[Window]:
     """One record a window, oldest first. One with fewer than LEAST_ROWS rows has its means, and no scores.
 
     Weeks begin on Monday. `to` is where the next window begins. A window is complete when rows come after it, or reach
@@ -99,18 +101,18 @@ def windows(
         given,
     )
     known = {column.name: _reference_counts(column, reference[column.name], edges[column.name]) for column in columns}
-    found = []
+    found: list[Window] = []
     while row := result.fetchone():  # one at a time: the counts of a row are many small objects
         found.append(_window(contract, columns, edges, known, usual, row))
     if found:
-        begins, ends = (datetime.fromisoformat(found[-1][name]) for name in ("from", "to"))
-        found[-1]["complete"] = datetime.fromisoformat(found[-1]["newest"]) >= begins + WHOLE * (ends - begins)
+        begins, ends, newest = (datetime.fromisoformat(moment) for moment in (found[-1].from_, found[-1].to, found[-1].newest))
+        found[-1] = replace(found[-1], complete=newest >= begins + WHOLE * (ends - begins))
     return found
 
 
 def _window(
-    contract: Contract, columns: list[Column], edges: dict[str, Any], known: dict[str, Any], usual: dict[str, float], row: tuple
-) -> dict[str, Any]:
+    contract: Contract, columns: list[Column], edges: dict[str, Any], known: dict[str, Any], usual: dict[str, float], row: tuple[Any, ...]
+) -> Window:
     begins, ends, newest, rows, *rest = row
     found = []
     for column in columns:
@@ -135,9 +137,16 @@ def _window(
         if score > max(limit, noise):
             noise = max(noise, _noise(distance, counts, after))
         found.append(finding(column, limit, score, noise, side, now))
-    times = {"from": begins.isoformat(), "to": ends.isoformat(), "newest": newest.isoformat()}
-    record: dict[str, Any] = {**times, "rows": rows, "complete": True, "compared": rows >= LEAST_ROWS}
-    return {**record, **(verdict(contract, found) if record["compared"] else {}), "findings": found}
+    return Window(
+        from_=begins.isoformat(),
+        to=ends.isoformat(),
+        newest=newest.isoformat(),
+        rows=rows,
+        complete=True,
+        judged=verdict(contract, found) if rows >= LEAST_ROWS else None,
+        findings=tuple(found),
+        live=None,
+    )
 
 
 def _edges(column: Column, values: pa.ChunkedArray) -> Any:
@@ -179,7 +188,7 @@ def _wasserstein(points: np.ndarray, spread: float) -> Distance:
         # A tail counts as one point: its whole share has come before the first edge, and comes only at the last point.
         begin = np.concatenate([gap[..., :1], gap[..., 1::2]], axis=-1)
         end = np.concatenate([gap[..., :-1:2], begin[..., -1:]], axis=-1)
-        return (_area(begin, end) * np.diff(points)).sum(-1) / spread
+        return np.asarray((_area(begin, end) * np.diff(points)).sum(-1) / spread)
 
     return distance
 
@@ -188,7 +197,7 @@ def _area(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The mean of |x| while x goes straight from one value to the other."""
     total = np.abs(begin) + np.abs(end)
     crossing = (begin**2 + end**2) / np.maximum(2 * total, 1e-300)
-    return np.where(begin * end >= 0, total / 2, crossing)
+    return np.asarray(np.where(begin * end >= 0, total / 2, crossing))
 
 
 def _jensen_shannon(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -196,7 +205,7 @@ def _jensen_shannon(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     middle = (left + right) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = [np.where(side > 0, side * np.log(side / middle), 0.0).sum(-1) for side in (left, right)]
-    return np.sqrt(np.maximum(parts[0] + parts[1], 0.0) / 2)
+    return np.asarray(np.sqrt(np.maximum(parts[0] + parts[1], 0.0) / 2))
 
 
 def _noise(distance: Distance, before: np.ndarray, after: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from ml.contract import Column, Contract
 from ml.drift.finding import Side, finding, judged_columns, threshold
+from ml.drift.record import Finding
 from ml.hashing import BUCKETS
 
 MAX_ROWS = 200_000  # the distances sort; beyond this a hash sample says the same
@@ -24,7 +25,7 @@ def sample(opened: duckdb.DuckDBPyConnection, contract: Contract, rows: int) -> 
     return opened.execute(sql).to_arrow_table()
 
 
-def compare(contract: Contract, reference: pa.Table, current: pa.Table) -> list[dict]:
+def compare(contract: Contract, reference: pa.Table, current: pa.Table) -> list[Finding]:
     """A finding for the prediction and for each feature.
 
     Numerical columns: Wasserstein distance in standard deviations of the reference. Categorical ones: Jensen-Shannon
@@ -34,7 +35,7 @@ def compare(contract: Contract, reference: pa.Table, current: pa.Table) -> list[
     return [_compare(column, threshold(contract, column), reference[column.name], current[column.name]) for column in columns]
 
 
-def _compare(column: Column, limit: float, before: pa.ChunkedArray, after: pa.ChunkedArray) -> dict:
+def _compare(column: Column, limit: float, before: pa.ChunkedArray, after: pa.ChunkedArray) -> Finding:
     distance: Distance
     if column.kind == "numerical":
         left, right = (part.drop_null().cast(pa.float64()).to_numpy() for part in (before, after))

@@ -73,7 +73,7 @@ def _fit_linear(contract: Contract, folder: Path, fitted: Encoding) -> Predict:
 
     def predict(batch: pa.RecordBatch) -> np.ndarray:
         design = np.nan_to_num(encoding.column(batch, name), nan=mean)[:, None]
-        return line.predict(design) if contract.task == "regression" else line.predict_proba(design)[:, 1]
+        return np.asarray(line.predict(design) if contract.task == "regression" else line.predict_proba(design)[:, 1])
 
     return predict
 
@@ -99,8 +99,8 @@ def _fit_boosting(contract: Contract, folder: Path, fitted: Encoding) -> Predict
 
     def predict(batch: pa.RecordBatch) -> np.ndarray:
         if contract.task == "binary":
-            return trees.predict_proba(design(batch)[:, known])[:, 1]
-        return trees.predict(design(batch)[:, known]) + encoding.offset(batch, fitted.baseline)
+            return np.asarray(trees.predict_proba(design(batch)[:, known])[:, 1])
+        return np.asarray(trees.predict(design(batch)[:, known]) + encoding.offset(batch, fitted.baseline))
 
     return predict
 

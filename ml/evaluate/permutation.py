@@ -5,18 +5,18 @@ forests, 2001). The test split is not read. Features that say the same thing hid
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ml import contract as contracts
-from ml import dataset, predictor, provenance, storage
+from ml import dataset, predictor, provenance, records, storage
 from ml.contract import Contract
 from ml.evaluate import snapshot_of
 from ml.hashing import hash_tree
-from ml.metrics import Answers, answers_of, difference, loss, metric_name, summary
+from ml.metrics import Answers, Difference, answers_of, difference, loss, metric_name, summary
 from ml.places import Places
+from ml.results import Ablation, Change
 from ml.storage import Storage
 
 MAX_ROWS = 100_000  # a prefix of the shards is a random sample
@@ -24,18 +24,14 @@ SHUFFLES = 3
 Progress = Callable[[str, float, float], None]
 
 
-def ablate(where: Storage, project: str, run: str, progress: Progress) -> tuple[dict[str, Any], bool]:
-    """Rows of {name, kind: feature or family, features, change, interval, earns}, worst loss first, and whether they stood already.
-
-    `change`: the error with the feature shuffled less the error as it is, in the metric's unit; positive when the feature
-    helps. The interval resamples whole groups, paired. `earns`: the interval lies above 0.
-    """
+def ablate(where: Storage, project: str, run: str, progress: Progress) -> tuple[Ablation, bool]:
+    """What each feature and each family is worth to a run, and whether it was known already."""
     places = Places(where, project)
     trained, snapshot = storage.fetch(where, places.run(run)), snapshot_of(places, run)
     code, key = provenance.key("ml.evaluate.permutation", run=hash_tree(trained), snapshot=snapshot), places.ablation(run)
     known = storage.read_json(where, key)
-    if known and known["code"] == code:
-        return known, True
+    if known and known.get("code") == code:
+        return records.from_json(Ablation, known), True
     folder = storage.fetch(where, places.snapshot(snapshot))
     contract = contracts.load(folder / "contract.json")
     model = predictor.load_network(trained, contract)
@@ -49,20 +45,20 @@ def ablate(where: Storage, project: str, run: str, progress: Progress) -> tuple[
     whole, parts = answers(table), _parts(contract)
     rows = []
     for number, (kind, name, features) in enumerate(parts):
-        rows.append({"name": name, "kind": kind, "features": list(features), **_change(table, features, whole, answers, contract.task)})
+        change = _change(table, features, whole, answers, contract.task)
+        rows.append(Change(name, kind, features, change.point, change.interval, change.interval[0] > 0))
         progress("shuffling features", number + 1, len(parts))
-    name = metric_name(contract.task)
-    record = {
-        "project": project,
-        "run": run,
-        "code": code,
-        "metric": name,
-        "rows_read": len(truth),
-        "groups": whole.groups,
-        name: float(summary(loss(whole, contract.task).mean(), contract.task)),
-        "rows": sorted(rows, key=lambda row: -row["change"]),
-    }
-    storage.write_json(where, key, record)
+    record = Ablation(
+        project=project,
+        run=run,
+        code=code,
+        metric=metric_name(contract.task),
+        rows_read=len(truth),
+        groups=whole.groups,
+        error=summary(loss(whole, contract.task).mean(), contract.task),
+        rows=tuple(sorted(rows, key=lambda row: -row.change)),
+    )
+    storage.write_json(where, key, records.to_json(record))
     return record, False
 
 
@@ -75,9 +71,7 @@ def _parts(contract: Contract) -> list[tuple[str, str, tuple[str, ...]]]:
     return [*(("feature", column.name, (column.name,)) for column in contract.features), *several]
 
 
-def _change(
-    table: pa.Table, features: tuple[str, ...], whole: Answers, answers: Callable[[pa.Table], Answers], task: str
-) -> dict[str, Any]:
+def _change(table: pa.Table, features: tuple[str, ...], whole: Answers, answers: Callable[[pa.Table], Answers], task: str) -> Difference:
     """The mean over a few shuffles; members of a family move together, as one row's values."""
     points, lows, highs = [], [], []
     for draw in range(SHUFFLES):
@@ -87,8 +81,7 @@ def _change(
             place = shuffled.column_names.index(name)
             shuffled = shuffled.set_column(place, shuffled.field(place), shuffled[name].take(order))
         gap = difference(answers(shuffled), whole, task)
-        points.append(gap["point"])
-        lows.append(gap["interval"][0])
-        highs.append(gap["interval"][1])
-    low, high = float(np.mean(lows)), float(np.mean(highs))
-    return {"change": float(np.mean(points)), "interval": [low, high], "earns": low > 0}
+        points.append(gap.point)
+        lows.append(gap.interval[0])
+        highs.append(gap.interval[1])
+    return Difference(float(np.mean(points)), (float(np.mean(lows)), float(np.mean(highs))))

@@ -7,6 +7,7 @@ DuckDB counts within MEMORY and spills to disk beyond it.
 import math
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import provenance, storage
+from ml import provenance, records, storage
 from ml.errors import SkewlessError, UsageError
 from ml.ingest import RawTable
 from ml.places import Places
 from ml.profile import suspicions
 from ml.profile.moments import Format, formats
+from ml.profile.record import ColumnProfile, Common, Length, Misfits, Profile, Range, Spelling, TableSize, Written
 from ml.storage import Storage
 
 MEMORY, THREADS = "1GB", 4
@@ -35,17 +37,13 @@ BLANK = r"[\s\x{00A0}]"
 Progress = Callable[[str, float, float], None]
 
 
-def sizes(where: Storage, tables: list[RawTable]) -> list[dict[str, Any]]:
+def sizes(where: Storage, tables: list[RawTable]) -> list[TableSize]:
     """Rows and files of each raw table, from the files' own footers."""
-    found = []
-    for table in tables:
-        files = _files(where, table)
-        rows = _rows(files)
-        found.append({"table": table.name, "rows": rows, "files": len(files), "columns": len(table.columns)})
-    return found
+    files = {table.name: _files(where, table) for table in tables}
+    return [TableSize(table.name, _rows(files[table.name]), len(files[table.name]), len(table.columns)) for table in tables]
 
 
-def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[dict[str, Any], str, bool]:
+def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[Profile, str, bool]:
     """The profile of a raw table, the key where it lies, and whether it stood already: same loads, same code.
 
     Raises:
@@ -60,7 +58,7 @@ def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[dict[s
     key = f"{Places(where, table.project).profiles()}/{table.name}.json"
     known = storage.read_json(where, key)
     if known and known["id"] == identity:
-        return known, key, True
+        return records.from_json(Profile, known), key, True
     with tempfile.TemporaryDirectory(prefix="skewless-profile-") as spill:
         opened = duckdb.connect(
             config={"memory_limit": MEMORY, "temp_directory": spill, "preserve_insertion_order": False, "threads": THREADS}
@@ -77,8 +75,8 @@ def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[dict[s
                         f"column {name} of {table.name} cannot be counted: {said}",
                         f"skewless doctor --deep says whether a file is damaged; beyond {MEMORY} it writes to TMPDIR, which needs room",
                     ) from error
-    record = {"id": identity, "project": table.project, "table": table.name, "loads": loads, "rows": columns[0]["rows"], "columns": columns}
-    storage.write_json(where, key, record)
+    record = Profile(identity, table.project, table.name, tuple(loads), columns[0].rows, tuple(columns))
+    storage.write_json(where, key, records.to_json(record))
     return record, key, False
 
 
@@ -94,8 +92,8 @@ def _rows(files: list[Path]) -> int:
         raise SkewlessError(f"a raw file cannot be read: {error}", "see which: skewless doctor") from error
 
 
-def _column(opened: duckdb.DuckDBPyConnection, files: list[str], name: str) -> dict[str, Any]:
-    """All that is told of one column."""
+def _column(opened: duckdb.DuckDBPyConnection, files: list[str], name: str) -> ColumnProfile:
+    """All that is known of one column."""
     _count(opened, files, name)
     written = _moments(opened)
     (rows, empty, others, integers, numbers, booleans, days, timed, distinct, shortest, longest, padded, zeroed) = _one(
@@ -117,28 +115,28 @@ def _column(opened: duckdb.DuckDBPyConnection, files: list[str], name: str) -> d
         "double": (int(numbers), "number is not null"),
     }
     kind = _kind({type_: count for type_, (count, _) in tests.items()}, int(others))
-    examples: list[Any] = []
+    examples: list[str | None] = []
     if kind in tests:
         wrong = f"select value from typed where not missing and not ({tests[kind][1]}) order by n desc, value limit 3"
         examples = [_short(value) for (value,) in opened.execute(wrong).fetchall()]
     unfit = int(others) - tests[kind][0] if kind in tests else 0
     numeric = _numeric(opened, kind == "integer", int(numbers)) if numbers and numbers >= 0.8 * others else None
-    record = {
-        "name": name,
-        "rows": int(rows),
-        "empty": int(empty),
-        "nulls": int(rows - others),
-        "null_spellings": _spellings(opened),
-        "distinct": int(distinct),
-        "distinct_is": "exact, of the texts that are no nulls",
-        "type": kind if others else "nothing",
-        "formats": [entry for entry in written if entry["rows"]] if kind in ("date", "timestamp", "text") else [],
-        "misfits": {"rows": unfit, "share": unfit / others if others else 0.0, "examples": examples},
-        "numbers": numeric,
-        "moments": _range(opened) if kind in ("date", "timestamp") else None,
-        "length": {"min": shortest, "max": longest},
-        "top": _top(opened, int(rows)),
-    }
+    moments = kind in ("date", "timestamp")
+    record = ColumnProfile(
+        name=name,
+        rows=int(rows),
+        empty=int(empty),
+        nulls=int(rows - others),
+        null_spellings=_spellings(opened),
+        distinct=int(distinct),
+        type=kind if others else "nothing",
+        formats=tuple(entry for entry in written if entry.rows) if moments or kind == "text" else (),
+        misfits=Misfits(unfit, unfit / others if others else 0.0, tuple(examples)),
+        numbers=numeric,
+        moments=_range(opened) if moments else None,
+        length=Length(shortest, longest),
+        top=_top(opened, int(rows)),
+    )
     facts = suspicions.Facts(
         others=int(others),
         parses={type_: count for type_, (count, _) in tests.items()},
@@ -150,9 +148,9 @@ def _column(opened: duckdb.DuckDBPyConnection, files: list[str], name: str) -> d
         capitals=_capitals(opened) if kind in ("text", "boolean") else (0, []),
         sentinels=_sentinels(opened) if numeric else [],
         broken_example=_example(opened, "not is_integer") if kind == "double" else None,
-        days=_days(opened) if record["moments"] else [],
+        days=_days(opened) if record.moments else [],
     )
-    return {**record, "suspicions": suspicions.of(record, facts)}
+    return replace(record, suspicions=suspicions.of(record, facts))
 
 
 def _count(opened: duckdb.DuckDBPyConnection, files: list[str], name: str) -> None:
@@ -177,7 +175,7 @@ def _count(opened: duckdb.DuckDBPyConnection, files: list[str], name: str) -> No
     )
 
 
-def _moments(opened: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+def _moments(opened: duckdb.DuckDBPyConnection) -> list[Written]:
     """Read the dates and times of `counted`: the view `typed` adds moment and timed; rows and range of each format."""
     first, second = (
         "try_cast(regexp_extract(bare, '^[0-9]+') as integer)",
@@ -199,7 +197,7 @@ def _moments(opened: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     if not found:
         return []
     counted = dict(opened.execute("select format, sum(n)::bigint from typed where moment is not null group by format").fetchall())
-    return [{"format": entry.name, "rows": counted.get(index, 0), "order": entry.order} for index, entry in enumerate(found)]
+    return [Written(entry.name, counted.get(index, 0), entry.order) for index, entry in enumerate(found)]
 
 
 def _kind(counts: dict[str, int], others: int) -> str:
@@ -211,12 +209,12 @@ def _kind(counts: dict[str, int], others: int) -> str:
     return "text"
 
 
-def _spellings(opened: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+def _spellings(opened: duckdb.DuckDBPyConnection) -> tuple[Spelling, ...]:
     found = opened.execute("select value, n from counted where missing order by n desc, value limit 20").fetchall()
-    return [{"text": value, "rows": count} for value, count in found]
+    return tuple(Spelling(value, int(count)) for value, count in found)
 
 
-def _numeric(opened: duckdb.DuckDBPyConnection, whole: bool, total: int) -> dict[str, float]:
+def _numeric(opened: duckdb.DuckDBPyConnection, whole: bool, total: int) -> dict[str, int | float]:
     """Smallest, largest and quantiles: the smallest number with at least that share of the rows at or below it.
 
     Leaves table `numbers`, a row a distinct number. Summed up in batches, because a window would hold the whole of it.
@@ -237,14 +235,14 @@ def _numeric(opened: duckdb.DuckDBPyConnection, whole: bool, total: int) -> dict
     return {name: int(value) if whole and value.is_integer() else value for name, value in found.items()}
 
 
-def _range(opened: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def _range(opened: duckdb.DuckDBPyConnection) -> Range:
     low, high = _one(opened, "select min(moment), max(moment) from typed where not missing")
-    return {"min": str(low), "max": str(high)}
+    return Range(str(low), str(high))
 
 
-def _top(opened: duckdb.DuckDBPyConnection, rows: int) -> list[dict[str, Any]]:
+def _top(opened: duckdb.DuckDBPyConnection, rows: int) -> tuple[Common, ...]:
     found = opened.execute("select value, n from counted order by n desc, value limit 5").fetchall()
-    return [{"value": _short(value), "rows": count, "share": count / rows} for value, count in found]
+    return tuple(Common(value and _short(value), int(count), count / rows) for value, count in found)
 
 
 def _capitals(opened: duckdb.DuckDBPyConnection) -> tuple[int, list[str]]:
@@ -292,8 +290,8 @@ def _one(opened: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
     return found
 
 
-def _short(value: str | None) -> Any:
-    return value if value is None or len(value) <= LONGEST else value[:LONGEST] + "…"
+def _short(value: str) -> str:
+    return value if len(value) <= LONGEST else value[:LONGEST] + "…"
 
 
 def _listed(texts: tuple[str, ...]) -> str:

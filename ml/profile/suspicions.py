@@ -1,7 +1,8 @@
 """What looks wrong in a profiled column, each as a sentence that a person can judge."""
 
 from dataclasses import dataclass
-from typing import Any
+
+from ml.profile.record import ColumnProfile, Suspicion
 
 NINES = [10**digits - 1 for digits in range(2, 9)]
 STAND_INS = (0, -1, -9, *NINES, *(-nine for nine in NINES))
@@ -30,16 +31,16 @@ class Facts:
     days: list[tuple[str, int]]
 
 
-def of(record: dict[str, Any], facts: Facts) -> list[dict[str, str]]:
+def of(record: ColumnProfile, facts: Facts) -> tuple[Suspicion, ...]:
     """The suspicions of a column, the gravest first: kind and sentence."""
     found = [*_misfits(record, facts), *_written(record), *_nulls(record), *_stand_ins(record, facts), *_spelling(record, facts)]
-    return [{"kind": kind, "says": says} for kind, says in [*found, *_sameness(record, facts)]]
+    return tuple(Suspicion(kind, says) for kind, says in [*found, *_sameness(record, facts)])
 
 
-def _misfits(record: dict[str, Any], facts: Facts) -> list[tuple[str, str]]:
-    misfits, kind = record["misfits"], record["type"]
-    if misfits["rows"]:
-        return [("mixture", f"{_share(misfits['rows'], facts.others)} hold no {kind}: {', '.join(map(_quoted, misfits['examples']))}")]
+def _misfits(record: ColumnProfile, facts: Facts) -> list[tuple[str, str]]:
+    misfits, kind = record.misfits, record.type
+    if misfits.rows:
+        return [("mixture", f"{_share(misfits.rows, facts.others)} hold no {kind}: {', '.join(map(_quoted, misfits.examples))}")]
     best, count = max(facts.parses.items(), key=lambda item: item[1])
     if kind == "text" and facts.others and count >= MOSTLY * facts.others:
         return [("mixture", f"text, though all but {_share(facts.others - count, facts.others)} would parse as {best}")]
@@ -49,13 +50,13 @@ def _misfits(record: dict[str, Any], facts: Facts) -> list[tuple[str, str]]:
     return []
 
 
-def _written(record: dict[str, Any]) -> list[tuple[str, str]]:
+def _written(record: ColumnProfile) -> list[tuple[str, str]]:
     found = []
-    names = {entry["format"]: entry["rows"] for entry in record["formats"]}
-    if len(names) > 1 and record["type"] in ("date", "timestamp", "text"):
+    names = {entry.format: entry.rows for entry in record.formats}
+    if len(names) > 1 and record.type in ("date", "timestamp", "text"):
         listed = ", ".join(f"{name} ({rows:,})" for name, rows in sorted(names.items(), key=lambda item: -item[1])[:4])
         found.append(("formats", f"{len(names)} ways of writing a moment: {listed}"))
-    orders = {entry["order"] for entry in record["formats"]}
+    orders = {entry.order for entry in record.formats}
     if "both" in orders:
         found.append(("order", "some rows can only be day before month, others only month before day"))
     if "unclear" in orders:
@@ -63,21 +64,22 @@ def _written(record: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _nulls(record: dict[str, Any]) -> list[tuple[str, str]]:
-    spellings = record["null_spellings"]
+def _nulls(record: ColumnProfile) -> list[tuple[str, str]]:
+    spellings = record.null_spellings
     if len(spellings) < 2:
         return []
-    listed = ", ".join(f"{_quoted(entry['text'])} ({entry['rows']:,})" for entry in spellings[:5])
+    listed = ", ".join(f"{_quoted(entry.text)} ({entry.rows:,})" for entry in spellings[:5])
     return [("nulls", f"{len(spellings)} spellings of null: {listed}")]
 
 
-def _stand_ins(record: dict[str, Any], facts: Facts) -> list[tuple[str, str]]:
-    numbers, moments = record["numbers"], record["moments"]
+def _stand_ins(record: ColumnProfile, facts: Facts) -> list[tuple[str, str]]:
+    numbers, moments = record.numbers, record.moments
+    ends = [("first", moments.min), ("last", moments.max)] if moments else []
     found = [
         ("sentinel", f"{day} in {_share(count, facts.others)} is the {end} day: a stand-in for missing?")
         for day, count in facts.days
-        for end, edge in (("first", "min"), ("last", "max"))
-        if moments and moments[edge].startswith(day) and record["distinct"] > 1
+        for end, edge in ends
+        if edge.startswith(day) and record.distinct > 1
     ]
     if not numbers:
         return found
@@ -101,7 +103,7 @@ def _stand_ins(record: dict[str, Any], facts: Facts) -> list[tuple[str, str]]:
     return found
 
 
-def _spelling(record: dict[str, Any], facts: Facts) -> list[tuple[str, str]]:
+def _spelling(record: ColumnProfile, facts: Facts) -> list[tuple[str, str]]:
     found = []
     words, example = facts.capitals
     if words:
@@ -109,18 +111,18 @@ def _spelling(record: dict[str, Any], facts: Facts) -> list[tuple[str, str]]:
         found.append(("capitals", f"{some} several capitalisations: {', '.join(map(_quoted, example))}"))
     if facts.padded:
         found.append(("blanks", f"blanks before or after the text in {facts.padded:,} rows: {_quoted(facts.padded_example)}"))
-    if facts.zeroed and record["type"] in ("integer", "double"):
+    if facts.zeroed and record.type in ("integer", "double"):
         found.append(("zeros", f"{facts.zeroed:,} values begin with a 0, which a number would lose: {_quoted(facts.zeroed_example)}"))
     return found
 
 
-def _sameness(record: dict[str, Any], facts: Facts) -> list[tuple[str, str]]:
-    rows, distinct = record["rows"], record["distinct"]
+def _sameness(record: ColumnProfile, facts: Facts) -> list[tuple[str, str]]:
+    rows, distinct = record.rows, record.distinct
     if not facts.others:
         return [("constant", "nothing but nulls")]
     if distinct == 1 and rows > 1:
-        return [("constant", f"one value only: {_quoted(facts.example)}" + (" or null" if record["nulls"] else ""))]
-    if record["type"] == "double" or rows < 2:
+        return [("constant", f"one value only: {_quoted(facts.example)}" + (" or null" if record.nulls else ""))]
+    if record.type == "double" or rows < 2:
         return []
     if distinct == rows:
         return [("unique", "every row has another value: a key?")]

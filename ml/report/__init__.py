@@ -4,8 +4,7 @@ import html
 import json
 from datetime import UTC, datetime
 
-from ml import provenance, storage
-from ml.metrics import metric_name
+from ml import provenance, records, storage
 from ml.places import Places
 from ml.report import data, life, model
 from ml.report.page import render
@@ -30,7 +29,7 @@ def report(where: Storage, project: str, progress: Progress) -> tuple[str, list[
     places = Places(where, project)
     key = places.site()
     # The ledger is left out: this step's own row would make every page a new one.
-    known = {name: value for name, value in vars(found).items() if name != "steps"}
+    known = {name: value for name, value in records.to_json(found).items() if name != "steps"}
     state = provenance.key("ml.report", sources=json.dumps(known, sort_keys=True, default=str))
     titles: list[str] = []
     sections = []
@@ -40,7 +39,7 @@ def report(where: Storage, project: str, progress: Progress) -> tuple[str, list[
         progress("drawing", number, len(SECTIONS))
         sections.append(section(found))
         titles.append(sections[-1].title)
-    page = render(f"{project}: {found.metrics['target']}", _lead(found), _tiles(found), sections)
+    page = render(f"{project}: {found.metrics.target}", _lead(found), _tiles(found), sections)
     storage.write_file(where, key, lambda path: path.write_text(page))
     storage.write_json(where, places.report(), state)
     return key, titles, False
@@ -48,21 +47,19 @@ def report(where: Storage, project: str, progress: Progress) -> tuple[str, list[
 
 def _lead(found: Sources) -> str:
     target = next(column for column in found.contract.columns if column.role == "target")
-    which = f"Champion {found.version.id}" if found.version else f"Run {found.metrics['run']}, not packaged"
+    which = f"Champion {found.version.id}" if found.version else f"Run {found.metrics.run}, not packaged"
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    said = f"{target.description} {which}, snapshot {found.metrics['snapshot']}; this page was written at {now} UTC."
+    said = f"{target.description} {which}, snapshot {found.metrics.snapshot}; this page was written at {now} UTC."
     return f"<p>{html.escape(said)}</p>"
 
 
 def _tiles(found: Sources) -> list[tuple[str, str]]:
-    metrics, name = found.metrics, metric_name(found.contract.task)
-    tiles = []
-    for split in ("test", "out_of_time"):
-        if metrics[split]:
-            low, high = metrics[split][f"{name}_interval"]
-            tiles.append((f"{metrics[split][name]:.4g}", f"{name} on {split}, 95 % {low:.3g} to {high:.3g}"))
-    if "coverage" in metrics["test"]:
-        tiles.append((f"{metrics['test']['coverage']:.1%}", "of test inside its interval; 90 % asked"))
+    metrics, tiles = found.metrics, []
+    for split in metrics.splits:
+        own = metrics.split(split)
+        tiles.append((f"{own.error:.4g}", f"{metrics.metric} on {split}, 95 % {own.interval[0]:.3g} to {own.interval[1]:.3g}"))
+    if metrics.test.coverage is not None:
+        tiles.append((f"{metrics.test.coverage:.1%}", "of test inside its interval; 90 % asked"))
     if found.receipt:
         tiles.append((f"{found.receipt.rows:,}", "rows of the receipt: online equals warehouse"))
     if found.books:
@@ -70,5 +67,5 @@ def _tiles(found: Sources) -> list[tuple[str, str]]:
     if found.served:
         tiles.append((f"{found.served['p50_ms']:g} ms", f"median request, {found.served['ratio_to_empty']:g} times an empty endpoint"))
     if found.drift:
-        tiles.append(("drift" if found.drift["drifted"] else "no drift", f"in {found.drift['rows']:,} rows"))
+        tiles.append(("drift" if found.drift.drifted else "no drift", f"in {found.drift.rows:,} rows"))
     return tiles

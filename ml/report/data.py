@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ml.quality import Truth
 from ml.report import charts
 from ml.report.page import Section, figure, pair, table, text
 from ml.report.sources import Sources
@@ -37,18 +38,19 @@ def _within(rule: dict[str, Any]) -> str:
     return f"{rule['exempt_loads']} exempt" if rule["exempt_loads"] else "within"
 
 
-def _truth(truth: dict[str, Any]) -> list[str]:
+def _truth(truth: Truth) -> list[str]:
     """What was planted in simulated files, and how much of it the rules find."""
+    planted = [entry for entry in truth.defects if entry.rows]
     rows = [
         [
-            entry["defect"].replace("_", " "), f"{entry['rows']:,}", f"{entry['share']:.3%}",
-            "" if entry["precision"] is None else f"{entry['precision']:.4f}",
-            "no rule can see it" if entry["recall"] is None else f"{entry['recall']:.4f}", ", ".join(entry["rules"]),
+            entry.defect.replace("_", " "), f"{entry.rows:,}", f"{entry.share:.3%}",
+            "" if entry.precision is None else f"{entry.precision:.4f}",
+            "no rule can see it" if entry.recall is None else f"{entry.recall:.4f}", ", ".join(entry.rules),
         ]
-        for entry in truth["defects"] if entry["rows"]
+        for entry in planted
     ]  # fmt: skip
-    bad = [entry["recall"] is None for entry in truth["defects"] if entry["rows"]]
-    said = f"The files are simulated ({truth['simulation']}), so what is wrong with them is known. Precision: of the rows that the "
+    bad = [entry.recall is None for entry in planted]
+    said = f"The files are simulated ({truth.simulation}), so what is wrong with them is known. Precision: of the rows that the "
     said += "rules for a defect mark, those that have it. Recall: of the rows that have it, those that they mark."
     return ["<h3>Planted dirt</h3>", text(said), table(["planted", "rows", "share", "precision", "recall", "by"], rows, (0, 5), bad)]
 
@@ -121,14 +123,13 @@ def profiles(found: Sources) -> Section:
     parts = []
     for profile in found.profiles:
         rows = []
-        for column in profile["columns"]:
-            middle = (column["numbers"] or {}).get("p50")
-            top = column["top"][0] if column["top"] else None
-            common = f"{top['value']} ({top['share']:.1%})" if top else ""
+        for column in profile.columns:
+            middle = (column.numbers or {}).get("p50")
+            common = f"{column.top[0].value} ({column.top[0].share:.1%})" if column.top else ""
             rows.append([
-                column["name"], column["type"], f"{column['nulls'] / max(column['rows'], 1):.2%}", f"{column['distinct']:,}",
-                "" if middle is None else f"{middle:.4g}", common, "; ".join(entry["says"] for entry in column["suspicions"]),
+                column.name, column.type, f"{column.nulls / max(column.rows, 1):.2%}", f"{column.distinct:,}",
+                "" if middle is None else f"{middle:.4g}", common, "; ".join(entry.says for entry in column.suspicions),
             ])  # fmt: skip
-        parts.append(f"<h3>{profile['table']}, {profile['rows']:,} rows</h3>")
+        parts.append(f"<h3>{profile.table}, {profile.rows:,} rows</h3>")
         parts.append(table(["column", "reads as", "missing", "distinct", "median", "most common", "suspicious"], rows, (0, 1, 5, 6)))
     return Section("profile", "Raw tables", "".join(parts))

@@ -1,8 +1,7 @@
 """The sections about the life of the service: drift, versions, what each step costs."""
 
-from typing import Any
-
 from ml.console import size
+from ml.drift.record import Record
 from ml.metrics import metric_name
 from ml.report import charts
 from ml.report.page import Section, figure, pair, table, text
@@ -18,43 +17,36 @@ def drift(found: Sources) -> Section:
         return Section("drift", "Drift", text(f"Not judged yet: run skewless drift {found.contract.project}.", True))
     rows = [
         [
-            entry["name"], entry["role"], f"{entry['score']:.3f}", f"{entry['threshold']:g}", entry["says"],
-            "moved" if entry["drifted"] else "",
+            entry.name, entry.role, f"{entry.score:.3f}", f"{entry.threshold:g}", entry.says,
+            "moved" if entry.drifted else "",
         ]
-        for entry in record["findings"]
+        for entry in record.findings
     ]  # fmt: skip
-    body = text(record["verdict"]) + _windows(found, record)
-    moved = [entry["drifted"] for entry in record["findings"]]
+    body = text(record.verdict) + _windows(found, record)
+    moved = [entry.drifted for entry in record.findings]
     body += table(["column", "role", "score", "threshold", "reference and log", ""], rows, (0, 1, 4), moved)
     return Section("drift", "Drift", body)
 
 
-def _windows(found: Sources, record: dict[str, Any]) -> str:
+def _windows(found: Sources, record: Record) -> str:
     """The voting scores and the live error over the windows."""
-    windows = [window for window in record.get("series", []) if window.get("compared")]
+    windows = [window for window in record.series if window.judged]
     if len(windows) < 2:
         return text("One window only; a series needs more than one.", True)
-    begins = [window["from"].removesuffix("T00:00:00") for window in windows]
-    scores: dict[str, list[float | None]] = {}
-    for window in windows:
-        for entry in window["findings"]:
-            scores.setdefault(entry["name"], [])
-    for window in windows:
-        known = {entry["name"]: entry["score"] for entry in window["findings"]}
-        for name, values in scores.items():
-            values.append(known.get(name))
-    voting = {entry["name"] for entry in record["findings"] if entry["role"] in ("feature", "prediction")}
-    worst = sorted((name for name in scores if name in voting), key=lambda name: -max(value or 0.0 for value in scores[name]))
-    shown = dict.fromkeys([*(["prediction"] if "prediction" in scores else []), *worst][: MOST_LINES + 1])
-    threshold = found.contract.drift["numerical"]
-    unit = record.get("window", "window")
+    begins = [window.from_.removesuffix("T00:00:00") for window in windows]
+    by_window = [{entry.name: entry.score for entry in window.findings} for window in windows]
+    names = dict.fromkeys(name for scores in by_window for name in scores)
+    voting = {entry.name for entry in record.findings if entry.role in ("feature", "prediction")}
+    worst = sorted((name for name in names if name in voting), key=lambda name: -max(scores.get(name, 0.0) for scores in by_window))
+    shown = dict.fromkeys([*(["prediction"] if "prediction" in names else []), *worst][: MOST_LINES + 1])
+    threshold, unit = found.contract.drift["numerical"], record.window
     caption = f"Distance to the reference by {unit}: predictions and the features that moved most"
-    kept = {name: scores[name] for name in shown}
+    kept: dict[str, list[float | None]] = {name: [scores.get(name) for scores in by_window] for name in shown}
     parts = [figure(caption, charts.lines(begins, kept, f"{unit} beginning", "score (standard deviations)", level=threshold))]
-    name = metric_name(found.contract.task)
-    errors = [(window.get("live") or {}).get(name) for window in windows]
+    errors = [window.live.error if window.live else None for window in windows]
     if any(error is not None for error in errors):
-        chart = charts.lines(begins, {"live": errors}, f"{unit} beginning", f"live {name}", level=found.metrics["test"][name])
+        label = f"live {found.metrics.metric}"
+        chart = charts.lines(begins, {"live": errors}, f"{unit} beginning", label, level=found.metrics.test.error)
         parts.append(figure(f"Live error by {unit}; the dashes are test's", chart))
     return pair(*parts)
 
@@ -81,8 +73,8 @@ def costs(found: Sources) -> Section:
         return Section("cost", "Steps and cost", text("The ledger is empty.", True))
     rows = [
         [
-            step["step"], str(step["runs"]), f"{step['rows']:,}", f"{step['wall_s']:.1f}", f"{step['cpu_s']:.1f}",
-            size(step["peak_memory_bytes"]), f"{step['cost_usd']:.2f}",
+            step.step, str(step.runs), f"{step.rows:,}", f"{step.wall_s:.1f}", f"{step.cpu_s:.1f}",
+            size(step.peak_memory_bytes), f"{step.cost_usd:.2f}",
         ]
         for step in found.steps
     ]  # fmt: skip

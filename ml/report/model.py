@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ml.contract import Contract
-from ml.metrics import metric_name
 from ml.report import charts
 from ml.report.page import Section, figure, pair, table, text
 from ml.report.sources import Sources
@@ -17,35 +16,29 @@ MOST_SLICES = 20
 
 def accuracy(found: Sources) -> Section:
     """The network beside its baselines, and the gates."""
-    metrics, name = found.metrics, metric_name(found.contract.task)
+    metrics, name = found.metrics, found.metrics.metric
     unit = _unit(found.contract)
-    splits = [split for split in ("test", "out_of_time") if metrics[split]]
     parts = []
-    for split in splits:
-        prefix = "" if split == "test" else "out_of_time_"
-        shown = {"network": (metrics[split][name], metrics[split][f"{name}_interval"])}
-        others = {key: value for key, value in metrics["baselines"].items() if key != "mean"}
-        shown |= {key.replace("_", " "): (value[f"{prefix}{name}"], value[f"{prefix}{name}_interval"]) for key, value in others.items()}
-        mean = metrics["baselines"]["mean"][f"{prefix}{name}"]
-        labels, points = list(shown), [point for point, _ in shown.values()]
-        caption = f"{name} on {split}, {metrics[split]['rows']:,} rows of {metrics[split]['groups']} groups"
-        chart = charts.intervals(labels, points, [span for _, span in shown.values()], unit)
-        parts.append(figure(caption, chart, f"Predicting the mean: {mean:.4g}."))
-    rows = []
-    for key, value in metrics["baselines"].items():
-        row = [key.replace("_", " ")]
-        for split in splits:
-            gap = value[("" if split == "test" else "out_of_time_") + "difference"]
-            row.append(f"{gap['point']:+.3g} [{gap['interval'][0]:+.3g}, {gap['interval'][1]:+.3g}]")
-        rows.append(row)
-    gaps = table(["network minus", *splits], rows)
-    gates = [[gate["name"].replace("_", " "), gate["says"], "holds" if gate["ok"] else "does not hold"] for gate in metrics["gates"]]
+    for split in metrics.splits:
+        own = metrics.split(split)
+        others = {key: value.split(split) for key, value in metrics.baselines.items()}
+        mean = others.pop("mean")
+        shown = {"network": own, **{key.replace("_", " "): value for key, value in others.items()}}
+        caption = f"{name} on {split}, {own.rows:,} rows of {own.groups} groups"
+        chart = charts.intervals(list(shown), [each.error for each in shown.values()], [each.interval for each in shown.values()], unit)
+        parts.append(figure(caption, chart, f"Predicting the mean: {mean.error:.4g}."))
+    rows = [
+        [key.replace("_", " "), *(str(value.split(split).difference) for split in metrics.splits)]
+        for key, value in metrics.baselines.items()
+    ]
+    gaps = table(["network minus", *metrics.splits], rows)
+    gates = [[gate.name.replace("_", " "), gate.says, "holds" if gate.ok else "does not hold"] for gate in metrics.gates]
     body = pair(*parts) + text(
         "Intervals are 95 %, from resampled groups: rows of a group are alike, so groups are what was sampled.", True
     )
     body += "<h3>Paired differences</h3>" + gaps
     if gates:
-        body += "<h3>Gates</h3>" + table(["gate", "asked and found", ""], gates, (0, 1), [not gate["ok"] for gate in metrics["gates"]])
+        body += "<h3>Gates</h3>" + table(["gate", "asked and found", ""], gates, (0, 1), [not gate.ok for gate in metrics.gates])
     return Section("accuracy", "Accuracy", body)
 
 
@@ -66,7 +59,7 @@ def answers(found: Sources) -> Section:
         + figure(
             "What intervals hold, by the size of the prediction",
             _coverage(truth, prediction, low, high, unit),
-            f"{found.metrics['test']['coverage']:.1%} of all test rows lie inside; the calibration asked for 90 %.",
+            f"{_percent(found.metrics.test.coverage)} of all test rows are inside; the calibration asked for 90 %.",
         ),
     )
     return Section("answers", "Predictions", body)
@@ -74,16 +67,15 @@ def answers(found: Sources) -> Section:
 
 def slices(found: Sources) -> Section:
     """The error and the coverage of each slice of the test split."""
-    name, unit, parts = metric_name(found.contract.task), _unit(found.contract), []
-    for slice_, entries in found.metrics["test"]["slices"].items():
-        largest = sorted(entries, key=lambda label: -entries[label]["rows"])[:MOST_SLICES]
+    name, unit, parts = found.metrics.metric, _unit(found.contract), []
+    for slice_, entries in (found.metrics.test.slices or {}).items():
+        largest = sorted(entries, key=lambda label, entries=entries: -entries[label].rows)[:MOST_SLICES]  # type: ignore[misc]
         shown = [(label, entry) for label, entry in entries.items() if label in largest]
-        labels = [f"{label} ({entry['rows']:,})" for label, entry in shown]
-        chart = charts.intervals(labels, [entry[name] for _, entry in shown], [entry["interval"] for _, entry in shown], f"{name} ({unit})")
+        labels = [f"{label} ({entry.rows:,})" for label, entry in shown]
+        chart = charts.intervals(labels, [entry.error for _, entry in shown], [entry.interval for _, entry in shown], f"{name} ({unit})")
         columns = [slice_, "rows", "groups", "mean error", "coverage"]
         rows = [
-            [label, f"{entry['rows']:,}", str(entry["groups"]), f"{entry['mean_error']:+.2g}", _percent(entry["coverage"])]
-            for label, entry in shown
+            [label, f"{entry.rows:,}", str(entry.groups), f"{entry.mean_error:+.2g}", _percent(entry.coverage)] for label, entry in shown
         ]
         parts.append(pair(figure(f"{name} on test by {slice_.replace('_', ' ')} (rows)", chart), table(columns, rows)))
     body = "".join(parts) or text("No slices are declared: list some in meta.ml.slices.", True)
@@ -95,27 +87,27 @@ def features(found: Sources) -> Section:
     project, parts = found.contract.project, []
     if found.ablation:
         for kind, title in (("feature", "Shuffling one feature"), ("family", "Shuffling a family of features")):
-            rows = [row for row in found.ablation["rows"] if row["kind"] == kind]
-            largest = rows[0] if len(rows) > 1 and rows[0]["change"] > 5 * max(rows[1]["change"], 1e-9) else None
+            rows = [row for row in found.ablation.rows if row.kind == kind]
+            largest = rows[0] if len(rows) > 1 and rows[0].change > 5 * max(rows[1].change, 1e-9) else None
             shown = rows[1:] if largest else rows
-            note = f"Left out of the picture: {largest['name']}, {largest['change']:+.3g}." if largest else ""
+            note = f"Left out of the picture: {largest.name}, {largest.change:+.3g}." if largest else ""
             if shown:
-                points, spans = [row["change"] for row in shown], [row["interval"] for row in shown]
-                unit = f"change of validation {found.ablation['metric']} ({_unit(found.contract)})"
-                chart = charts.intervals([row["name"] for row in shown], points, spans, unit, [not row["earns"] for row in shown])
+                points, spans = [row.change for row in shown], [row.interval for row in shown]
+                unit = f"change of validation {found.ablation.metric} ({_unit(found.contract)})"
+                chart = charts.intervals([row.name for row in shown], points, spans, unit, [not row.earns for row in shown])
                 parts.append(figure(title, chart, note))
         lead = text("Red: the interval reaches 0, so on validation the feature does not earn its place by itself.", True)
         body = lead + pair(*parts)
     else:
         body = text(f"What each feature is worth is not known yet: run skewless evaluate {project} --ablate.", True)
-    if found.curve and found.curve["points"]:
-        points = found.curve["points"]
-        name = f"tuning {found.curve['metric']}"
+    if found.curve and found.curve.points:
+        learned = found.curve.points
+        name = f"tuning {found.curve.metric}"
         chart = charts.lines(
-            [point["rows"] for point in points], {name: [point["error"] for point in points]}, "train rows, nested samples",
-            f"{name} ({_unit(found.contract)})", {name: [point["interval"] for point in points]}, log_x=True,
+            [point.rows for point in learned], {name: [point.error for point in learned]}, "train rows, nested samples",
+            f"{name} ({_unit(found.contract)})", {name: [point.interval for point in learned]}, log_x=True,
         )  # fmt: skip
-        body += pair(figure("Learning curve", chart, f"Of snapshot {found.curve['snapshot']}."))
+        body += pair(figure("Learning curve", chart, f"Of snapshot {found.curve.snapshot}."))
     else:
         body += text(f"What more rows would buy is not known yet: run skewless train {project} --curve.", True)
     return Section("features", "Features and rows", body)

@@ -2,18 +2,24 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ml import contract as contracts
-from ml import ledger, registry, storage, warehouse
+from ml import ledger, records, registry, storage, warehouse
 from ml.bundle import About, receipt, verify
 from ml.bundle.receipt import Receipt
 from ml.contract import Contract
-from ml.errors import GateError
+from ml.drift.record import Record
+from ml.errors import GateError, SkewlessError
+from ml.ledger import Total
 from ml.places import Places
+from ml.profile.record import Profile
+from ml.quality import Truth
+from ml.results import Ablation, Curve, Metrics
 from ml.storage import Storage
 from ml.warehouse import Progress
 
+T = TypeVar("T")
 AUDIT_COLUMNS = (
     "column_name, split, row_count, group_count, train_mean, split_mean, effect_size, t_statistic, p_value, corrected_level, is_fair"
 )
@@ -24,22 +30,22 @@ class Sources:
     """Everything known of a project; what was not run yet is None or empty."""
 
     contract: Contract
-    metrics: dict[str, Any]
+    metrics: Metrics
     version: About | None = None
     receipt: Receipt | None = None
     answers: Path | None = None
-    ablation: dict[str, Any] | None = None
-    curve: dict[str, Any] | None = None
+    ablation: Ablation | None = None
+    curve: Curve | None = None
     books: dict[str, int] | None = None
     quality: list[dict[str, Any]] = field(default_factory=list)
     audit: list[dict[str, Any]] = field(default_factory=list)
     advice: list[dict[str, Any]] = field(default_factory=list)
-    truth: dict[str, Any] | None = None
-    profiles: list[dict[str, Any]] = field(default_factory=list)
-    drift: dict[str, Any] | None = None
+    truth: Truth | None = None
+    profiles: list[Profile] = field(default_factory=list)
+    drift: Record | None = None
     served: dict[str, Any] | None = None
     versions: list[dict[str, Any]] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[Total] = field(default_factory=list)
 
 
 def gather(where: Storage, project: str, progress: Progress) -> Sources:
@@ -54,14 +60,16 @@ def gather(where: Storage, project: str, progress: Progress) -> Sources:
         folder = registry.champion_folder(where, project)
         version = verify(folder)
         certified = receipt.stored(places, version.id)
-        metrics, contract = storage.read_local_json(folder / "metrics.json"), contracts.load(folder / "contract.json")
+        metrics = records.from_json(Metrics, storage.read_local_json(folder / "metrics.json"))
+        contract = contracts.load(folder / "contract.json")
     else:
         pointer = storage.read_json(where, places.pointer("run"))
-        metrics = storage.read_json(where, places.metrics(pointer["id"])) if pointer else None
-        if metrics is None:
+        known = storage.read_json(where, places.metrics(pointer["id"])) if pointer else None
+        if known is None:
             raise GateError(f"project {project} has nothing to report in workspace {where.workspace}", f"run: skewless run {project}")
-        contract = contracts.load(storage.fetch(where, f"{places.snapshot(metrics['snapshot'])}/contract.json"))
-    run = metrics["run"]
+        metrics = records.from_json(Metrics, known)
+        contract = contracts.load(storage.fetch(where, f"{places.snapshot(metrics.snapshot)}/contract.json"))
+    run = metrics.run
     answers = places.answers(run)
     relations = _relations(where, project, progress)
     return Sources(
@@ -70,15 +78,15 @@ def gather(where: Storage, project: str, progress: Progress) -> Sources:
         version=version,
         receipt=certified,
         answers=storage.fetch(where, answers) if storage.exists(where, answers) else None,
-        ablation=storage.read_json(where, places.ablation(run)),
-        curve=storage.read_json(where, places.curve()),
+        ablation=_read(Ablation, storage.read_json(where, places.ablation(run))),
+        curve=_read(Curve, storage.read_json(where, places.curve())),
         books=warehouse.books(where, project, progress) if relations else None,
         quality=relations.get("quality", []),
         audit=relations.get("audit", []),
         advice=relations.get("sample_advice", []),
-        truth=storage.read_json(where, places.truth()),
-        profiles=_all(where, places.profiles()),
-        drift=_last(where, places.drift(), version.id if version else None),
+        truth=_read(Truth, storage.read_json(where, places.truth())),
+        profiles=[one for value in _all(where, places.profiles()) if (one := _read(Profile, value))],
+        drift=_read(Record, _last(where, places.drift(), version.id if version else None)),
         served=_last(where, places.smoke_tests(), version.id if version else None),
         versions=registry.versions(where, project) if version else [],
         steps=ledger.totals(ledger.entries(where, project)),
@@ -106,6 +114,14 @@ def _relations(where: Storage, project: str, progress: Progress) -> dict[str, li
             if f"{project}_{name}" in tables:
                 found[name] = opened.execute(sql).to_arrow_table().to_pylist()
     return found
+
+
+def _read(kind: type[T], value: Any) -> T | None:
+    """A record; None where there is none, or where other code wrote it: then its step is run again."""
+    try:
+        return None if value is None else records.from_json(kind, value)
+    except SkewlessError:
+        return None
 
 
 def _all(where: Storage, key: str) -> list[dict[str, Any]]:

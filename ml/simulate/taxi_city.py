@@ -92,7 +92,8 @@ class City:
 def choices(weights: Floats, slots: int) -> NDArray[np.uint16]:
     """A table of `slots` places in which each occurs about as often as its weight says; a draw is a uniform index into it."""
     whole = np.cumsum(np.rint(weights / weights.max() * 1e9).astype(np.int64))
-    return np.searchsorted(whole, (2 * np.arange(slots) + 1) * (whole[-1] / (2 * slots)), side="right").astype(np.uint16)
+    found = np.searchsorted(whole, (2 * np.arange(slots) + 1) * (whole[-1] / (2 * slots)), side="right")
+    return np.asarray(found, np.uint16)
 
 
 def kilometres(latitude: Floats, longitude: Floats) -> tuple[Floats, Floats]:

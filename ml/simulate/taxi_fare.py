@@ -67,7 +67,7 @@ def route_miles(city: City, start: Indices, goal: Indices, airport: np.ndarray) 
     detour = np.full(len(start), 1.0)
     for bank, share in zip(city.banks, DETOURS, strict=True):
         detour += share / 2 * (1 - bank[start] * bank[goal])
-    return np.maximum(grid * detour * np.where(airport, AIRPORT_DETOUR / KM_PER_MILE, 1 / KM_PER_MILE), LEAST_MILES)
+    return np.asarray(np.maximum(grid * detour * np.where(airport, AIRPORT_DETOUR / KM_PER_MILE, 1 / KM_PER_MILE), LEAST_MILES))
 
 
 def waiting_minutes(city: City, start: Indices, goal: Indices, airport: np.ndarray, miles: Floats, per_mile: Floats) -> Floats:

@@ -11,7 +11,6 @@ import pyarrow as pa
 import torch
 from safetensors.torch import save
 from torch import nn
-from torch.nn import functional
 
 from ml import contract as contracts
 from ml import dataset, encoding, network, provenance, storage
@@ -19,11 +18,11 @@ from ml.contract import Contract
 from ml.dataset import Batch
 from ml.encoding import UNKNOWN, Encoding
 from ml.errors import SkewlessError, UsageError
-from ml.network import NetworkConfig
+from ml.network import Head, NetworkConfig
 from ml.places import Places, make_current
 from ml.storage import Storage
 from ml.train import checkpoint
-from ml.train.calibration import COVERAGE, calibrate
+from ml.train.calibration import calibrate
 
 EPOCH_STEPS, LEAST_BATCH = 200, 128
 Progress = Callable[[str, float, float], None]
@@ -101,7 +100,7 @@ def _train(
     config = replace(config, batch_size=batch_size_for(rows, config.batch_size))
     fitted = encoding.fit(contract, dataset.sampled(folder, contract, config.sample))
     shape = NetworkConfig(width=fitted.width, cardinalities=fitted.cardinalities)
-    model = network.build(contract, shape).to(device())
+    model, head = network.build(contract, shape).to(device()), network.head_of(contract)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     state = checkpoint.resume(where, checkpoint_key, model, optimizer) or {
         "history": [],
@@ -116,8 +115,8 @@ def _train(
         torch.manual_seed(config.seed + 1_000_003 * (epoch + 1))  # dropout depends on the epoch alone, so that a resumed run repeats it
         shards = dataset.sampled(folder, contract, config.sample)
         batches = dataset.training_batches(shards, fitted, config.batch_size, config.seed, epoch)
-        loss = _epoch(model, optimizer, batches, contract.task, config, epoch, rows, progress)
-        score = _score(model, contract, fitted, dataset.validation_half(folder, contract, "tuning"))
+        loss = _epoch(model, head, optimizer, batches, config, epoch, rows, progress)
+        score = _score(model, head, fitted, dataset.validation_half(folder, contract, "tuning"))
         if not math.isfinite(loss) or not math.isfinite(score):
             raise SkewlessError(
                 f"training diverged in epoch {epoch + 1}: loss {loss}, validation {score}",
@@ -130,7 +129,7 @@ def _train(
 
     model.load_state_dict(state["best"])
     model.cpu()
-    calibration = calibrate(model, contract, fitted, dataset.validation_half(folder, contract, "calibration"))
+    calibration = calibrate(model, head, fitted, dataset.validation_half(folder, contract, "calibration"))
     (out / "weights.safetensors").write_bytes(save(state["best"]))  # its own writer has errors of its own for a full disk
     storage.write_local_json(out / "network.json", asdict(shape))
     storage.write_local_json(out / "calibration.json", calibration)
@@ -140,14 +139,14 @@ def _train(
 
 def batch_size_for(rows: int, most: int) -> int:
     """The power of two that makes some EPOCH_STEPS steps of so many rows, between LEAST_BATCH and `most`."""
-    return min(most, max(LEAST_BATCH, 2 ** round(math.log2(rows / EPOCH_STEPS))))
+    return min(most, max(LEAST_BATCH, int(2 ** round(math.log2(rows / EPOCH_STEPS)))))
 
 
 def _epoch(
     model: nn.Module,
+    head: Head,
     optimizer: torch.optim.Optimizer,
     batches: Iterator[Batch],
-    task: str,
     config: TrainConfig,
     epoch: int,
     rows: int,
@@ -163,9 +162,9 @@ def _epoch(
             group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
         hidden = torch.rand(batch.categorical.shape) < config.unknown_share
         outputs = model(batch.numerical.to(place), batch.categorical.masked_fill(hidden, UNKNOWN).to(place))
-        loss = loss_of(outputs, batch.target.to(place), task)
+        loss = head.loss(outputs, batch.target.to(place))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         total += float(loss.detach()) * len(batch.target)
@@ -174,36 +173,20 @@ def _epoch(
     return total / max(done, 1)
 
 
-def loss_of(outputs: torch.Tensor, target: torch.Tensor, task: str) -> torch.Tensor:
-    """Regression: squared error of the mean plus the pinball losses of the two quantiles. Binary: log loss."""
-    if task == "binary":
-        return functional.binary_cross_entropy_with_logits(outputs[:, 0], target)
-    tail = (1 - COVERAGE) / 2
-    pinball = sum(_pinball(target - outputs[:, index], level) for index, level in ((1, tail), (2, 1 - tail)))
-    return functional.mse_loss(outputs[:, 0], target) + pinball
-
-
-def _pinball(error: torch.Tensor, level: float) -> torch.Tensor:
-    return torch.maximum(level * error, (level - 1) * error).mean()
-
-
 @torch.no_grad()
-def _score(model: nn.Module, contract: Contract, fitted: Encoding, batches: Iterable[pa.RecordBatch]) -> float:
-    """What early stopping looks at, lower is better: RMSE in the target's unit, or log loss."""
+def _score(model: nn.Module, head: Head, fitted: Encoding, batches: Iterable[pa.RecordBatch]) -> float:
+    """What early stopping looks at, lower is better: of the task's own heads RMSE in the target's unit, or log loss."""
     model.eval()
     place = next(model.parameters()).device
     total, count = 0.0, 0
     for batch in batches:
         tensors = dataset.tensors(batch, fitted)
-        outputs = model(tensors.numerical.to(place), tensors.categorical.to(place))[:, 0].cpu()
-        if contract.task == "binary":
-            total += float(functional.binary_cross_entropy_with_logits(outputs, tensors.target, reduction="sum"))
-        else:
-            total += float(((outputs - tensors.target).double() * fitted.target_std).square().sum())
+        outputs = model(tensors.numerical.to(place), tensors.categorical.to(place)).cpu()
+        total += float(head.losses(outputs, tensors.target, fitted.target_std).sum())
         count += batch.num_rows
     if not count:
         raise SkewlessError("the tuning half of validation is empty", "the project has too few groups; split by a finer one")
-    return math.sqrt(total / count) if contract.task == "regression" else total / count
+    return head.score(total / count)
 
 
 def settings(where: Storage, project: str, snapshot_id: str, **given: Any) -> TrainConfig:

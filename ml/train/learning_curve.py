@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ml import contract as contracts
-from ml import dataset, predictor, storage, train
+from ml import dataset, predictor, records, storage, train
 from ml.contract import Contract
 from ml.metrics import Answers, answers_of, metric_name, metrics
 from ml.places import Places
+from ml.results import Curve, Point
 from ml.storage import Storage
 from ml.train import TrainConfig
 
@@ -21,8 +21,8 @@ LEAST_ROWS = 50
 Progress = Callable[[str, float, float], None]
 
 
-def curve(where: Storage, project: str, snapshot_id: str, config: TrainConfig, progress: Progress) -> tuple[dict[str, Any], bool]:
-    """Points of {share, rows, error, interval, run}, smallest sample first, and whether all of them stood already.
+def curve(where: Storage, project: str, snapshot_id: str, config: TrainConfig, progress: Progress) -> tuple[Curve, bool]:
+    """The learning curve, and whether all of its points were known already.
 
     The error is that of the tuning half of validation, its interval by resampled groups. Each point is a run of its own,
     kept like any other; none becomes the current one.
@@ -30,7 +30,8 @@ def curve(where: Storage, project: str, snapshot_id: str, config: TrainConfig, p
     places = Places(where, project)
     folder = storage.fetch(where, places.snapshot(snapshot_id))
     contract = contracts.load(folder / "contract.json")
-    name, points, unchanged = metric_name(contract.task), [], True
+    unchanged = True
+    points: list[Point] = []
     for share in SHARES:
         epochs = round(config.epochs * min(1 / share, MOST_EPOCHS))
         rows = dataset.count_sampled(folder, contract, share)
@@ -44,9 +45,9 @@ def curve(where: Storage, project: str, snapshot_id: str, config: TrainConfig, p
         unchanged = unchanged and run.unchanged
         model = predictor.load_network(storage.fetch(where, run.key), contract)
         found = metrics(_tuning_answers(model, contract, folder), contract.task)
-        points.append({"share": share, "rows": rows, "error": found[name], "interval": found[f"{name}_interval"], "run": run.id})
-    record = {"project": project, "snapshot": snapshot_id, "metric": name, "target": contract.only("target"), "points": points}
-    storage.write_json(where, places.curve(), record)
+        points.append(Point(share, rows, found.error, found.interval, run.id))
+    record = Curve(project, snapshot_id, metric_name(contract.task), contract.only("target"), tuple(points))
+    storage.write_json(where, places.curve(), records.to_json(record))
     return record, unchanged
 
 

@@ -1,13 +1,19 @@
 """The verbs from files to a snapshot."""
 
+from __future__ import annotations
+
 import difflib
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml import storage
+from ml import records, storage
 from ml.console import size, table
 from ml.errors import UsageError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
+
+if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy and DuckDB
+    from ml.profile.record import ColumnProfile, Profile
+    from ml.quality import Truth
 
 
 def ingest(context: Context) -> Outcome:
@@ -86,33 +92,32 @@ def profile(context: Context) -> Outcome:
     name = context.arguments.table
     if name is None:
         found = room.sizes(context.where, list(tables.values()))
-        rows = [[entry["table"], f"{entry['rows']:,}", str(entry["columns"]), str(entry["files"])] for entry in found]
-        asked = f"; ask for one: skewless profile {context.project} {found[0]['table']}" if found else ""
-        return Outcome(
-            f"{len(found)} raw tables of {context.project}{asked}",
-            {"tables": found}, unchanged=True, shown=(table(["raw table", "rows", "columns", "files"], rows),) if found else (),
-        )  # fmt: skip
+        rows = [[entry.table, f"{entry.rows:,}", str(entry.columns), str(entry.files)] for entry in found]
+        asked = f"; ask for one: skewless profile {context.project} {found[0].table}" if found else ""
+        shown = (table(["raw table", "rows", "columns", "files"], rows),) if found else ()
+        details = {"tables": [records.to_json(entry) for entry in found]}
+        return Outcome(f"{len(found)} raw tables of {context.project}{asked}", details, unchanged=True, shown=shown)
     if name not in tables:
         near = difflib.get_close_matches(name, list(tables), 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(tables) or 'none'}"
         raise UsageError(f"{context.project} declares no raw table {name}", hint)
     record, key, unchanged = room.profile(context.where, tables[name], context.progress)
-    place, columns = lies(context, key), record["columns"]
-    count = sum(len(column["suspicions"]) for column in columns)
+    place, columns = lies(context, key), record.columns
+    count = sum(len(column.suspicions) for column in columns)
     return Outcome(
-        f"{record['rows']:,} rows, {len(columns)} columns, {count} suspicion{'' if count == 1 else 's'}, {place}",
-        {**record, "path": place}, unchanged, rows=record["rows"], shown=(profile_lines(record),),
+        f"{record.rows:,} rows, {len(columns)} columns, {count} suspicion{'' if count == 1 else 's'}, {place}",
+        {**records.to_json(record), "path": place}, unchanged, rows=record.rows, shown=(profile_lines(record),),
     )  # fmt: skip
 
 
-def profile_lines(record: dict[str, Any], width: int = 80) -> str:
+def profile_lines(record: Profile, width: int = 80) -> str:
     """A line a column, then the suspicions, within `width` characters."""
-    columns = record["columns"]
+    columns = record.columns
     cells = [("column", "type", "nulls", "distinct", "min … median … max, or the most frequent")]
     for column in columns:
-        share = column["nulls"] / column["rows"]
-        nulls = "" if not column["nulls"] else "<0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
-        cells.append((column["name"], column["type"], nulls, f"{column['distinct']:,}", _values(column)))
+        share = column.nulls / column.rows
+        nulls = "" if not column.nulls else "<0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+        cells.append((column.name, column.type, nulls, f"{column.distinct:,}", _values(column)))
     longest = min(max(len(row[0]) for row in cells), 27)
     kinds, counts = (max(len(row[place]) for row in cells) for place in (1, 3))
     lines = []
@@ -121,18 +126,18 @@ def profile_lines(record: dict[str, Any], width: int = 80) -> str:
         lines.append((start + _cut(values, max(width - len(start), 8))).rstrip())
     lines.append("")
     for column in columns:
-        for found in column["suspicions"]:
-            lines += textwrap.wrap(f"{column['name']}: {found['says']}", width, subsequent_indent="  ", break_on_hyphens=False)
+        for found in column.suspicions:
+            lines += textwrap.wrap(f"{column.name}: {found.says}", width, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _values(column: dict[str, Any]) -> str:
-    numbers, moments = column["numbers"], column["moments"]
-    if column["type"] in ("integer", "double") and numbers:
+def _values(column: ColumnProfile) -> str:
+    numbers, moments = column.numbers, column.moments
+    if column.type in ("integer", "double") and numbers:
         return " … ".join(f"{numbers[name]:.7g}" for name in ("min", "p50", "max"))
     if moments:
-        return f"{moments['min'].removesuffix(' 00:00:00')} … {moments['max'].removesuffix(' 00:00:00')}"
-    named = [(entry["value"] or repr(entry["value"]), entry["share"]) for entry in column["top"]]
+        return f"{moments.min.removesuffix(' 00:00:00')} … {moments.max.removesuffix(' 00:00:00')}"
+    named = [(entry.value or repr(entry.value), entry.share) for entry in column.top]
     return ", ".join(f"{value} {share:.0%}" if share >= 0.005 else value for value, share in named)
 
 
@@ -168,40 +173,40 @@ def quality(context: Context) -> Outcome:
     card = room.scorecard(context.where, context.project, context.progress)
     found = room.truth(context.where, context.checkout, context.project, context.progress)
     if found:
-        storage.write_json(context.where, context.where.own(context.project, "truth.json"), found)  # for the report
-    over = [row["rule"] for row in card if row["loads_over"]]
+        storage.write_json(context.where, context.where.own(context.project, "truth.json"), records.to_json(found))  # for the report
+    over = [row.rule for row in card if row.loads_over]
     shown: list[Any] = [table(
         ["rule", "dimension", "action", "broken", "share", "budget", "worst load", "exempt"],
-        [[row["rule"], row["dimension"], row["action"], f"{row['broken']:,}", f"{row['broken'] / max(row['rows'], 1):.2%}",
-          f"{row['budget']:.1%}", f"{row['worst_share']:.2%}", str(row["exempt_loads"] or "")] for row in card],
+        [[row.rule, row.dimension, row.action, f"{row.broken:,}", f"{row.broken / max(row.rows, 1):.2%}",
+          f"{row.budget:.1%}", f"{row.worst_share:.2%}", str(row.exempt_loads or "")] for row in card],
     )]  # fmt: skip
-    shown += ["".join(f"\nexempt from {row['rule']}: {row['exemptions']}" for row in card if row["exempt_loads"])]
+    shown += ["".join(f"\nexempt from {row.rule}: {row.exemptions}" for row in card if row.exempt_loads)]
     if found:
         shown += ["", truth_table(found), floor_lines(found)]
-    dimensions = len({row["dimension"] for row in card})
+    dimensions = len({row.dimension for row in card})
     said = f"{len(card)} rules over {dimensions} dimensions, " + (f"over budget: {', '.join(over)}" if over else "all within their budgets")
     if found:
-        seen = [row for row in found["defects"] if row["recall"] is not None]
-        least = min((min(row["recall"], row["precision"]) for row in seen), default=1.0)
+        seen = [row for row in found.defects if row.recall is not None]
+        least = min((min(row.recall or 0.0, row.precision or 0.0) for row in seen), default=1.0)
         said += f"; of {len(seen)} kinds of planted dirt the worst precision or recall is {least:.3f}"
-    return Outcome(said, {"scorecard": card, "truth": found}, unchanged=True, shown=tuple(shown))
+    details = {"scorecard": [records.to_json(row) for row in card], "truth": records.to_json(found) if found else None}
+    return Outcome(said, details, unchanged=True, shown=tuple(shown))
 
 
-def truth_table(found: dict[str, Any]) -> Any:
+def truth_table(found: Truth) -> Any:
     rows = [
-        [row["defect"], f"{row['rows']:,}", f"{row['share']:.3%}", "" if row["recall"] is None else f"{row['precision']:.4f}",
-         "no rule can see it" if row["recall"] is None else f"{row['recall']:.4f}", ", ".join(row["rules"])]
-        for row in found["defects"] if row["rows"]
+        [row.defect, f"{row.rows:,}", f"{row.share:.3%}", "" if row.precision is None else f"{row.precision:.4f}",
+         "no rule can see it" if row.recall is None else f"{row.recall:.4f}", ", ".join(row.rules)]
+        for row in found.defects if row.rows
     ]  # fmt: skip
     return table(["planted defect", "rows", "share", "precision", "recall", "rules that are for it"], rows, prose=True)
 
 
-def floor_lines(found: dict[str, Any]) -> str:
+def floor_lines(found: Truth) -> str:
     lines = [
-        f"{split}: RMSE {entry['rmse']:.4f} over {entry['rows']:,} trips, the simulator's noise {entry['floor_rmse']:.4f}, "
-        f"{entry['above_floor']:+.2%}"
-        for split, entry in found["noise_floor"].items()
-        if "rmse" in entry
+        f"{split}: RMSE {entry.rmse:.4f} over {entry.rows:,} trips, the simulator's noise {entry.floor_rmse:.4f}, {entry.above_floor:+.2%}"
+        for split, entry in found.noise_floor.items()
+        if entry.rmse is not None
     ]
     return "\n" + "\n".join(lines) if lines else ""
 

@@ -1,11 +1,17 @@
 """The verbs that train and judge the network."""
 
-from typing import Any
+from __future__ import annotations
 
-from ml import storage
+from typing import TYPE_CHECKING, Any
+
+from ml import records, storage
 from ml.console import table
 from ml.places import Places, identity
 from ml.verbs.outcome import Context, Outcome, lies
+
+if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy
+    from ml.metrics import SplitMetrics
+    from ml.results import Ablation, Curve, Metrics
 
 
 def train(context: Context) -> Outcome:
@@ -30,9 +36,10 @@ def train(context: Context) -> Outcome:
     if given.curve:
         from ml.train import learning_curve
 
-        details["curve"], known = learning_curve.curve(context.where, context.project, snapshot, config, context.progress)
+        curve, known = learning_curve.curve(context.where, context.project, snapshot, config, context.progress)
+        details["curve"] = records.to_json(curve)
         unchanged = unchanged and known
-        shown.append(curve_table(details["curve"]))
+        shown.append(curve_table(curve))
     sample = f" on {config.sample:.4g} of train" if config.sample < 1 else ""
     return Outcome(
         f"{run.id}{sample}: best of {run.epochs} epochs is {run.best_epoch + 1}, tuning score {run.score:.4g}, {place}",
@@ -40,15 +47,15 @@ def train(context: Context) -> Outcome:
     )  # fmt: skip
 
 
-def curve_table(record: dict[str, Any]) -> Any:
+def curve_table(curve: Curve) -> Any:
     """The learning curve; the last column is what the step from the sample before has bought."""
     rows, before = [], None
-    for point in record["points"]:
-        gained = "" if before is None else f"{point['error'] - before:+.3f}"
-        low, high = point["interval"]
-        rows.append([f"{point['share']:.0%}", f"{point['rows']:,}", f"{point['error']:.3f}", f"[{low:.2f}, {high:.2f}]", gained])
-        before = point["error"]
-    return table(["of train", "rows", f"tuning {record['metric']}", "95 %", "change"], rows)
+    for point in curve.points:
+        gained = "" if before is None else f"{point.error - before:+.3f}"
+        low, high = point.interval
+        rows.append([f"{point.share:.0%}", f"{point.rows:,}", f"{point.error:.3f}", f"[{low:.2f}, {high:.2f}]", gained])
+        before = point.error
+    return table(["of train", "rows", f"tuning {curve.metric}", "95 %", "change"], rows)
 
 
 def evaluate(context: Context) -> Outcome:
@@ -56,79 +63,75 @@ def evaluate(context: Context) -> Outcome:
 
     run = identity(Places(context.where, context.project), "run", context.arguments.run)
     metrics, unchanged = room.evaluate(context.where, context.project, run, context.progress)
-    shown, details = [score_table(metrics), *slice_tables(metrics), gate_lines(metrics)], dict(metrics)
+    shown, details = [score_table(metrics), *slice_tables(metrics), gate_lines(metrics)], records.to_json(metrics)
     if context.arguments.ablate:
         from ml.evaluate import permutation
 
-        details["ablation"], known = permutation.ablate(context.where, context.project, run, context.progress)
+        ablation, known = permutation.ablate(context.where, context.project, run, context.progress)
+        details["ablation"] = records.to_json(ablation)
         unchanged = unchanged and known
-        shown.append(ablation_table(details["ablation"]))
+        shown.append(ablation_table(ablation))
     return Outcome(
         score_line(metrics),
         details,
         unchanged=unchanged,
-        rows=metrics["test"]["rows"],
+        rows=metrics.test.rows,
         shown=tuple(piece for part in shown if part for piece in (part, "")),
     )
 
 
-def score_line(metrics: dict[str, Any]) -> str:
-    name = "rmse" if metrics["task"] == "regression" else "log_loss"
-    parts = [f"{split} {name} {metrics[split][name]:.4g}" for split in ("test", "out_of_time") if metrics[split]]
-    return f"run {metrics['run']}: {', '.join(parts)}"
+def score_line(metrics: Metrics) -> str:
+    name = metrics.metric
+    return f"run {metrics.run}: {', '.join(f'{split} {name} {metrics.split(split).error:.4g}' for split in metrics.splits)}"
 
 
-def score_table(metrics: dict[str, Any]) -> Any:
-    """The network beside its baselines, on the same rows; intervals resample whole groups."""
-    name, second = ("rmse", "mae") if metrics["task"] == "regression" else ("log_loss", "auc")
-    splits = [split for split in ("test", "out_of_time") if metrics[split]]
-    headers = ["", *(f"{split} {what}" for split in splits for what in (name, second)), *(f"network minus it, {split}" for split in splits)]
-    own = [["network", *(f"{metrics[split][what]:.4g}" for split in splits for what in (name, second)), *("" for _ in splits)]]
-    for baseline, values in metrics["baselines"].items():
-        cells = [f"{values[('' if split == 'test' else 'out_of_time_') + what]:.4g}" for split in splits for what in (name, second)]
-        gaps = [values[("" if split == "test" else "out_of_time_") + "difference"] for split in splits]
-        own.append(
-            [
-                baseline.replace("_", " "),
-                *cells,
-                *(f"{gap['point']:+.3g} [{gap['interval'][0]:+.3g}, {gap['interval'][1]:+.3g}]" for gap in gaps),
-            ]
-        )
-    return table(headers, own)
+def score_table(metrics: Metrics) -> Any:
+    """The network next to its baselines, on the same rows; intervals resample whole groups."""
+    names, splits = (metrics.metric, "mae" if metrics.task == "regression" else "auc"), metrics.splits
+    headers = ["", *(f"{split} {what}" for split in splits for what in names), *(f"network minus it, {split}" for split in splits)]
+    rows = [["network", *(cell for split in splits for cell in _cells(metrics.split(split))), *("" for _ in splits)]]
+    for name, baseline in metrics.baselines.items():
+        cells = [cell for split in splits for cell in _cells(baseline.split(split))]
+        rows.append([name.replace("_", " "), *cells, *(str(baseline.split(split).difference) for split in splits)])
+    return table(headers, rows)
 
 
-def slice_tables(metrics: dict[str, Any]) -> list[Any]:
+def _cells(found: SplitMetrics) -> list[str]:
+    return [f"{found.error:.4g}", f"{found.second:.4g}"]
+
+
+def slice_tables(metrics: Metrics) -> list[Any]:
     """Errors of the test split by slice; the mean error is answer less truth."""
-    name, tables = ("rmse" if metrics["task"] == "regression" else "log_loss"), []
-    for slice_, entries in metrics["test"]["slices"].items():
+    tables = []
+    for slice_, entries in (metrics.test.slices or {}).items():
         rows = [
             [
                 label,
-                f"{entry['rows']:,}",
-                f"{entry[name]:.4g}",
-                f"[{entry['interval'][0]:.4g}, {entry['interval'][1]:.4g}]" if entry["interval"] else "",
-                f"{entry['mean_error']:+.2g}",
-                f"{entry['coverage']:.1%}" if entry["coverage"] is not None else "",
+                f"{entry.rows:,}",
+                f"{entry.error:.4g}",
+                f"[{entry.interval[0]:.4g}, {entry.interval[1]:.4g}]" if entry.interval else "",
+                f"{entry.mean_error:+.2g}",
+                f"{entry.coverage:.1%}" if entry.coverage is not None else "",
             ]
             for label, entry in entries.items()
         ]
-        tables.append(table([slice_, "test rows", name, "95 %", "mean error", "coverage"], rows))
+        tables.append(table([slice_, "test rows", metrics.metric, "95 %", "mean error", "coverage"], rows))
     return tables
 
 
-def gate_lines(metrics: dict[str, Any]) -> str:
-    return "\n".join(f"gate {gate['name']}: {'holds' if gate['ok'] else 'DOES NOT HOLD'}, {gate['says']}" for gate in metrics["gates"])
+def gate_lines(metrics: Metrics) -> str:
+    return "\n".join(f"gate {gate.name}: {'holds' if gate.ok else 'DOES NOT HOLD'}, {gate.says}" for gate in metrics.gates)
 
 
-def ablation_table(record: dict[str, Any]) -> Any:
+def ablation_table(ablation: Ablation) -> Any:
     """What the error on validation loses when a feature is shuffled; those whose interval reaches 0 do not earn their place."""
     rows = [
         [
-            row["name"] if row["kind"] == "feature" else f"all of {row['name']}",
-            f"{row['change']:+.3f}",
-            f"[{row['interval'][0]:+.3f}, {row['interval'][1]:+.3f}]",
-            "" if row["earns"] else "does not earn its place",
+            row.name if row.kind == "feature" else f"all of {row.name}",
+            f"{row.change:+.3f}",
+            f"[{row.interval[0]:+.3f}, {row.interval[1]:+.3f}]",
+            "" if row.earns else "does not earn its place",
         ]
-        for row in record["rows"]
+        for row in ablation.rows
     ]
-    return table([f"shuffled ({record['metric']} {record[record['metric']]:.4g})", "change", "95 %", ""], rows)
+    return table([f"shuffled ({ablation.metric} {ablation.error:.4g})", "change", "95 %", ""], rows)

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ml import registry, warehouse
+from ml import records, registry, warehouse
 from ml.console import show
 from ml.errors import GateError
+from ml.results import Metrics
 from ml.verbs.network import score_table
 from ml.verbs.outcome import Context, Outcome, lies
 
@@ -97,15 +99,16 @@ def _ids(verb: str, done: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str]) -> tuple[Any, ...]:
-    metrics, receipt, asked = done["evaluate"], done["package"]["receipt"], done["serve"]
-    target = metrics["target"]
+    receipt, asked = done["package"]["receipt"], done["serve"]
+    metrics = records.from_json(Metrics, {field.name: done["evaluate"][field.name] for field in fields(Metrics)})
     books = done["build"]["books"]
-    lines = [f"\n{context.project}: {target}"]
+    lines = [f"\n{context.project}: {metrics.target}"]
     if books:
         kept = f"{books['clean']:,} clean + {books['quarantine']:,} quarantined + {books['duplicates']:,} duplicates"
         lines.append(f"rows      {books['raw']:,} in = {kept}")
-    if metrics["task"] == "regression":
-        coverage = ", ".join(f"{metrics[split]['coverage']:.1%} of {split}" for split in ("test", "out_of_time") if metrics[split])
+    covered = {split: metrics.split(split).coverage for split in metrics.splits}
+    coverage = ", ".join(f"{share:.1%} of {split}" for split, share in covered.items() if share is not None)
+    if coverage:
         lines.append(f"intervals hold the truth for {coverage}; 90 % were asked for")
     worst = max((entry["largest_difference"] for entry in receipt["features"].values()), default=0.0)
     lines.append(f"receipt   {receipt['verdict']}; largest difference {worst:g}")

@@ -26,7 +26,7 @@ def package(context: Context) -> Outcome:
     else:
         run = identity(places, "run", given.run)
         metrics, _ = evaluating.evaluate(context.where, context.project, run, context.progress)
-        made, unchanged = bundle.write(places, run, metrics["snapshot"], bundle.content_of(metrics))
+        made, unchanged = bundle.write(places, run, metrics.snapshot, bundle.content_of(metrics))
     certified, known = receipt.certify(places, made, context.progress)
     tag = registry.add(context.where, context.project, storage.fetch(context.where, places.bundle(made)))
     if not given.bundle:

@@ -1,14 +1,20 @@
 """The verbs that look at what has run."""
 
+from __future__ import annotations
+
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml import storage
+from ml import records, storage
 from ml.console import size, table
 from ml.errors import GateError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
 from ml.verbs.version import answering
+
+if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy
+    from ml.doctor.inspection import Check
+    from ml.drift.record import Record
 
 
 def drift(context: Context) -> Outcome:
@@ -20,53 +26,55 @@ def drift(context: Context) -> Outcome:
     found = room.drift(context.where, context.project, folder, asked, context.progress)
     record = found.record
     shown: list[Any] = [_findings(record)]
-    if len(record["series"]) > 1:
+    if len(record.series) > 1:
         shown += ["", _series(record)]
-    if record["unreadable_lines"]:
-        shown.append(f"{record['unreadable_lines']:,} lines of the log cannot be read and were left out")
-    given_file = next((about for about in record["outcomes"] if about["id"] == found.outcomes), None)
+    if record.unreadable_lines:
+        shown.append(f"{record.unreadable_lines:,} lines of the log cannot be read and were left out")
+    given_file = next((about for about in record.outcomes if about.id == found.outcomes), None)
     if given_file:
         shown.append(room.outcomes.sentence(given_file))
     page = f"; page {lies(context, found.page)}" if found.page else ""
     return Outcome(
-        f"{record['verdict']}; record {lies(context, found.key)}{page}",
-        {**record, "record": lies(context, found.key), "page": found.page and context.where.uri(found.page)},
+        f"{record.verdict}; record {lies(context, found.key)}{page}",
+        {**records.to_json(record), "record": lies(context, found.key), "page": found.page and context.where.uri(found.page)},
         unchanged=found.unchanged,
         code=GateError.exit_code if found.drifted else 0,
-        rows=record["rows"],
+        rows=record.rows,
         shown=tuple(shown),
     )
 
 
-def _findings(record: dict[str, Any]) -> Any:
-    """Every column against the reference; what moved stands first after the prediction."""
+def _findings(record: Record) -> Any:
+    """Every column against the reference; what moved comes first after the prediction."""
     rows = [
         [
-            entry["name"],
-            f"{entry['score']:.3f}",
-            "" if not entry["drifted"] else "no vote" if entry["role"] == "ignored" else "moved",
-            entry["says"],
+            entry.name,
+            f"{entry.score:.3f}",
+            "" if not entry.drifted else "no vote" if entry.role == "ignored" else "moved",
+            entry.says,
         ]
-        for entry in record["findings"]
+        for entry in record.findings
     ]
-    return table(["column", "score", "", f"reference → {record['source']}"], rows, prose=True)
+    return table(["column", "score", "", f"reference → {record.source}"], rows, prose=True)
 
 
-def _series(record: dict[str, Any]) -> Any:
+def _series(record: Record) -> Any:
     """The windows, oldest first."""
-    error = next((name for name in ("rmse", "log_loss") if record["live"] and name in record["live"]), None)
     rows = []
-    for one in record["series"]:
-        answers = one["findings"][0]
-        live = one["live"]
-        cells = [one["from"].removesuffix("T00:00:00"), f"{one['rows']:,}", f"{answers['mean_now']:.4g}"]
-        if error:
-            cells.append(f"{live[error]:.4g}" + {"worse": " worse", "better": " better"}.get(live["against_test"], "") if live else "")
-        moved = ["predictions"] * one.get("prediction_moved", False) + one.get("moved", [])
-        named = ", ".join(moved[:3]) + (f" and {len(moved) - 3} more" if len(moved) > 3 else "")
-        cells.append(("drift: " if one.get("drifted") else "") + named if one["compared"] else "too few rows to compare")
+    for one in record.series:
+        cells = [one.from_.removesuffix("T00:00:00"), f"{one.rows:,}", f"{one.findings[0].mean_now:.4g}"]
+        if record.live:
+            live = one.live
+            cells.append(f"{live.error:.4g}" + {"worse": " worse", "better": " better"}.get(live.against_test, "") if live else "")
+        if one.judged:
+            moved = [*(["predictions"] if one.judged.prediction_moved else []), *one.judged.moved]
+            named = ", ".join(moved[:3]) + (f" and {len(moved) - 3} more" if len(moved) > 3 else "")
+            cells.append(("drift: " if one.judged.drifted else "") + named)
+        else:
+            cells.append("too few rows to compare")
         rows.append(cells)
-    headers = [record["window"], "rows", "prediction", *([f"live {error.replace('_', ' ')}"] if error else []), "moved"]
+    error = "live rmse" if record.live and record.live.rmse is not None else "live log loss"
+    headers = [record.window, "rows", "prediction", *([error] if record.live else []), "moved"]
     return table(headers, rows, prose=True)
 
 
@@ -87,22 +95,22 @@ def cost(context: Context) -> Outcome:
     totals = ledger.totals(ledger.entries(context.where, context.project))
     rows = [
         [
-            total["step"],
-            str(total["runs"]),
-            f"{total['rows']:,}",
-            size(total["bytes"]) if total["bytes"] else "",
-            f"{total['wall_s']:.1f}",
-            f"{total['cpu_s']:.1f}",
-            size(total["peak_memory_bytes"]),
-            f"{total['cost_usd']:.2f}",
+            total.step,
+            str(total.runs),
+            f"{total.rows:,}",
+            size(total.bytes) if total.bytes else "",
+            f"{total.wall_s:.1f}",
+            f"{total.cpu_s:.1f}",
+            size(total.peak_memory_bytes),
+            f"{total.cost_usd:.2f}",
         ]
         for total in totals
     ]
-    spent = sum(total["cost_usd"] for total in totals)
+    spent = sum(total.cost_usd for total in totals)
     shown = table(["step", "runs", "rows", "bytes", "wall s", "CPU s", "peak memory", "USD"], rows)
     return Outcome(
-        f"{sum(total['runs'] for total in totals)} step runs of {context.project}, {spent:.2f} USD paid to engines",
-        {"steps": totals, "cost_usd": spent},
+        f"{sum(total.runs for total in totals)} step runs of {context.project}, {spent:.2f} USD paid to engines",
+        {"steps": [records.to_json(total) for total in totals], "cost_usd": spent},
         shown=(shown,) if rows else (),
     )
 
@@ -116,13 +124,13 @@ def doctor(context: Context) -> Outcome:
     note = "" if context.arguments.deep else "; --deep also reads and hashes what is stored"
     return Outcome(
         f"{counts['ok']} checks ok, {counts['warn']} warn, {counts['fail']} fail{note}",
-        {"checks": [check.__dict__ for check in checks], "deep": context.arguments.deep, **counts},
+        {"checks": [records.to_json(check) for check in checks], "deep": context.arguments.deep, **counts},
         code=1 if counts["fail"] else 0,
         shown=(doctor_lines(checks),),
     )
 
 
-def doctor_lines(checks: list[Any], width: int = 80) -> str:
+def doctor_lines(checks: list[Check], width: int = 80) -> str:
     """A check a line, and what to do below those that want it."""
     longest, lines = max(len(check.name) for check in checks), []
     for check in checks:

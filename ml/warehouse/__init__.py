@@ -75,7 +75,8 @@ def compiled_manifest(where: Storage, checkout: Path, project: str, progress: Pr
             storage.remove(where, where.own("compile", "fingerprint.json"))
             _dbt(where, checkout, ["compile", "--target", "duckdb", "--no-introspect", "--no-populate-cache"], "compile", progress)
             storage.write_json(where, where.own("compile", "fingerprint.json"), fingerprint)
-        return json.loads((folder / "manifest.json").read_text())
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+        return manifest
 
 
 def require_green(where: Storage, checkout: Path, project: str, load_ids: list[str]) -> str:
@@ -118,7 +119,7 @@ def require_green(where: Storage, checkout: Path, project: str, load_ids: list[s
         for path in [*_dbt_files(checkout, project), *_raw_files(where, project)]:
             if path.stat().st_mtime > began.timestamp():
                 raise GateError(f"{path} changed after the last build", hint)
-    return invocation
+    return str(invocation)
 
 
 @contextlib.contextmanager
@@ -223,12 +224,13 @@ def _failures(where: Storage, target: str) -> str:
 
 
 def _run_results(where: Storage, target: str) -> dict[str, Any]:
-    return json.loads(storage.fetch(where, where.own(target, "run_results.json")).read_text())
+    results: dict[str, Any] = json.loads(storage.fetch(where, where.own(target, "run_results.json")).read_text())
+    return results
 
 
 def _invocation(where: Storage, target: str) -> str | None:
     try:
-        return _run_results(where, target)["metadata"]["invocation_id"]
+        return str(_run_results(where, target)["metadata"]["invocation_id"])
     except (FileNotFoundError, ValueError, KeyError):
         return None
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Checkout
 
-from ml import bundle, contract
+from ml import bundle
 from ml.bundle import receipt
 from ml.online.bulk import OnlineFeatures
 from ml.train import calibration
@@ -114,12 +114,11 @@ def test_margins_give_the_intervals_their_coverage() -> None:
         def forward(self, numerical: torch.Tensor, categorical: torch.Tensor) -> torch.Tensor:
             return torch.tensor([[0.0, -0.2, 0.2]]).repeat(len(numerical), 1)  # far too narrow for a standard normal
 
-    columns = (contract.Column("x", "double", "feature", kind="numerical"), contract.Column("y", "double", "target"))
-    declared = contract.Contract("p", "regression", "f", "r", columns, ())
     from ml.encoding import Encoding
+    from ml.network import QuantileHead
 
     fitted = Encoding(("x",), (0.0,), (1.0,), (), {}, "y", 0.0, 1.0, None)
     batch = pa.RecordBatch.from_pydict({"x": np.zeros(20_000), "y": generator.normal(size=20_000)})
-    margin = calibration.calibrate(Bounds(), declared, fitted, [batch])["margin"]
+    margin = calibration.calibrate(Bounds(), QuantileHead(), fitted, [batch])["margin"]
     fresh = generator.normal(size=20_000)
     assert float((np.abs(fresh) <= 0.2 + margin).mean()) == pytest.approx(0.9, abs=0.01)

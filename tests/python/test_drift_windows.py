@@ -21,6 +21,7 @@ from ml import drift, storage
 from ml.contract import Column
 from ml.drift import series
 from ml.drift.finding import Side, finding
+from ml.drift.record import Window
 
 BEGAN = datetime(2026, 5, 4)  # a Monday
 PER_DAY = 120
@@ -73,7 +74,7 @@ def test_a_shift_is_found_from_its_day_on_and_not_before(lived: Checkout) -> Non
     write_log(lived, days_of_traffic(lived, 8, shifted_from=5))
     said = lived.json("drift", "toy", "--no-page", code=3)
     assert said["window"] == "day" and [one["rows"] for one in said["series"]] == [PER_DAY] * 8
-    assert [one["prediction_moved"] for one in said["series"]] == [False] * 5 + [True] * 3
+    assert [one["judged"]["prediction_moved"] for one in said["series"]] == [False] * 5 + [True] * 3
     assert "drift in the last whole day (from 2026-05-11, 120 rows)" in said["verdict"]
 
 
@@ -83,7 +84,7 @@ def test_a_shift_that_has_passed_is_history_and_no_verdict(lived: Checkout) -> N
         row["prediction"] = min(row["prediction"] + 0.4, 0.999)
     write_log(lived, rows[:PER_DAY] + rows[2 * PER_DAY :] + days_of_traffic(lived, 24)[8 * PER_DAY :])
     said = judge(lived).record
-    assert said["series"][0]["drifted"] and not said["series"][-1]["drifted"] and not said["drifted"]
+    assert [one.judged.drifted for one in (said.series[0], said.series[-1]) if one.judged] == [True, False] and not said.drifted
 
 
 def test_a_window_that_has_only_begun_is_shown_and_not_judged(lived: Checkout) -> None:
@@ -91,15 +92,16 @@ def test_a_window_that_has_only_begun_is_shown_and_not_judged(lived: Checkout) -
     half = [row for row in rows if row["predicted_at"] < f"{(BEGAN + timedelta(days=20, hours=21)).isoformat()}"]
     write_log(lived, half)
     said = judge(lived).record
-    assert said["series"][-1]["drifted"] and not said["series"][-1]["complete"]
-    assert said["last"] == (BEGAN + timedelta(days=19)).isoformat() and not said["drifted"]
+    last = said.series[-1]
+    assert last.judged and last.judged.drifted and not last.complete
+    assert said.last == (BEGAN + timedelta(days=19)).isoformat() and not said.drifted
 
 
 def test_windows_are_as_fine_as_the_rows_allow_and_may_be_asked_for(lived: Checkout) -> None:
     write_log(lived, [row for index, row in enumerate(days_of_traffic(lived, 29)) if index % 4 == 0])
-    assert judge(lived).record["window"] == "week"
+    assert judge(lived).record.window == "week"
     asked = judge(lived, window="day").record
-    assert len(asked["series"]) == 29 and not any(one["compared"] for one in asked["series"])
+    assert len(asked.series) == 29 and not any(one.judged for one in asked.series)
     assert "windows of one hour, more than" in lived.skewless("drift", "toy", "--no-page", "--window", "hour", code=2)
 
 
@@ -107,7 +109,7 @@ def test_rows_without_a_readable_time_are_in_the_whole_alone_and_counted(lived: 
     rows = days_of_traffic(lived, 2)
     write_log(lived, [*rows, {**rows[0], "prediction_id": "undated", "predicted_at": "yesterday"}])
     said = judge(lived).record
-    assert said["undated_rows"] == 1 and said["rows"] == 2 * PER_DAY + 1 == sum(one["rows"] for one in said["series"]) + 1
+    assert said.undated_rows == 1 and said.rows == 2 * PER_DAY + 1 == sum(one.rows for one in said.series) + 1
 
 
 def test_a_replay_judges_out_of_time_rows_by_the_time_of_its_events(lived: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,10 +117,10 @@ def test_a_replay_judges_out_of_time_rows_by_the_time_of_its_events(lived: Check
     monkeypatch.setattr(drift, "LEAST_ROWS", 50)
     record = judge(lived, replay=True, window="week").record
     out_of_time = json.loads((bundle_of(lived) / "metrics.json").read_text())["out_of_time"]
-    assert record["source"] == "out_of_time" and record["rows"] == record["live"]["rows"] == out_of_time["rows"] == 79
-    assert record["live"]["log_loss"] == pytest.approx(out_of_time["log_loss"])
-    assert len(record["series"]) > 1 and all("2024-04" in one["from"] for one in record["series"])
-    assert sum(one["live"]["rows"] for one in record["series"]) == 79
+    assert record.live and record.source == "out_of_time" and record.rows == record.live.rows == out_of_time["rows"] == 79
+    assert record.live.log_loss == pytest.approx(out_of_time["log_loss"])
+    assert len(record.series) > 1 and all("2024-04" in one.from_ for one in record.series)
+    assert sum(one.live.rows for one in record.series if one.live) == 79
     assert judge(lived, replay=True, window="week").unchanged and not judge(lived, replay=True, window="day").unchanged
     assert "not both" in lived.skewless("drift", "toy", "--replay", "--outcomes", "x.csv", code=2)
 
@@ -127,9 +129,9 @@ def test_the_log_and_a_replay_keep_records_of_their_own(lived: Checkout, monkeyp
     write_log(lived, days_of_traffic(lived, 3))
     first = judge(lived)
     monkeypatch.setattr(drift, "LEAST_ROWS", 50)
-    assert judge(lived, replay=True).record["source"] == "out_of_time"
+    assert judge(lived, replay=True).record.source == "out_of_time"
     again = judge(lived)
-    assert again.unchanged and again.key == first.key and again.record["source"] == "request"
+    assert again.unchanged and again.key == first.key and again.record.source == "request"
 
 
 def test_outcomes_as_good_as_the_test_split_are_no_drift_and_are_kept_once(lived: Checkout, tmp_path: Path) -> None:
@@ -137,8 +139,8 @@ def test_outcomes_as_good_as_the_test_split_are_no_drift_and_are_kept_once(lived
     write_log(lived, rows)
     file = write_truth(tmp_path / "truth.csv", came_true(rows))
     said = judge(lived, outcomes=file).record
-    assert said["live"]["rows"] == len(rows) and said["live"]["against_test"] in ("like", "better") and not said["drifted"]
-    assert said["live"]["resampled"] == "8 groups" and said["live"]["log_loss_interval"][0] < said["live"]["log_loss"]
+    assert said.live and said.live.rows == len(rows) and said.live.against_test in ("like", "better") and not said.drifted
+    assert said.live.resampled == "8 groups" and said.live.log_loss_interval and said.live.log_loss_interval[0] < said.live.error
     assert judge(lived, outcomes=file).unchanged
     assert len(list((lived.own / "outcomes").iterdir())) == 1
 
@@ -163,9 +165,9 @@ def test_strange_repeated_and_unreadable_outcomes_are_counted_and_named(lived: C
     odd = [("nobody", "true"), ("d0-1", "maybe"), ("d0-2", ""), ("", "true")]
     file = write_truth(tmp_path / "odd.csv", [*wrong[:300], *odd, *truth])
     said = judge(lived, outcomes=file).record
-    (about,) = said["outcomes"]
-    assert (about["rows"], about["duplicates"], about["unreadable"], about["unknown"]) == (300 + 4 + len(rows), 300, 3, 1)
-    assert about["unknown_ids"] == ["nobody"] and about["unreadable_ids"] == ["d0-1 (maybe)", "d0-2 (empty)", "(no id) (true)"]
+    (about,) = said.outcomes
+    assert (about.rows, about.duplicates, about.unreadable, about.unknown) == (300 + 4 + len(rows), 300, 3, 1)
+    assert about.unknown_ids == ("nobody",) and about.unreadable_ids == ("d0-1 (maybe)", "d0-2 (empty)", "(no id) (true)")
     known = {name: float(value == "true") for name, value in truth}
     (path,) = (lived.own / "outcomes").iterdir()
     kept = {row["prediction_id"]: row["is_late"] for row in pq.read_table(path).to_pylist() if row["prediction_id"] != "nobody"}
@@ -176,9 +178,10 @@ def test_strange_repeated_and_unreadable_outcomes_are_counted_and_named(lived: C
 def test_a_later_file_corrects_an_earlier_one(lived: Checkout, tmp_path: Path) -> None:
     rows = days_of_traffic(lived, 8)
     write_log(lived, rows)
-    assert judge(lived, outcomes=write_truth(tmp_path / "a.csv", came_true(rows, wrong=True))).record["live"]["against_test"] == "worse"
+    wrong = judge(lived, outcomes=write_truth(tmp_path / "a.csv", came_true(rows, wrong=True))).record
+    assert wrong.live and wrong.live.against_test == "worse"
     said = judge(lived, outcomes=write_truth(tmp_path / "b.csv", came_true(rows))).record
-    assert said["live"]["rows"] == len(rows) and said["live"]["against_test"] != "worse" and len(said["outcomes"]) == 2
+    assert said.live and said.live.rows == len(rows) and said.live.against_test != "worse" and len(said.outcomes) == 2
 
 
 @pytest.mark.parametrize(
@@ -201,7 +204,7 @@ def in_windows(lived: Checkout, values: np.ndarray, reference: pa.Table) -> floa
         opened.register("rows", judged)
         opened.execute("create table judged as select *, timestamp '2026-05-04 10:00:00' as _at from rows")
         (window,) = series.windows(opened, contract, reference, "day", {})
-    return next(found["score"] for found in window["findings"] if found["name"] == "weight_kg")
+    return next(found.score for found in window.findings if found.name == "weight_kg")
 
 
 @settings(max_examples=60, deadline=None)
@@ -247,8 +250,12 @@ def test_a_window_is_measured_by_what_windows_of_training_do(lived: Checkout) ->
         usual = series.usual_scores(opened, contract, rows, "week")
         free = series.windows(opened, contract, rows, "week", {})
         held = series.windows(opened, contract, rows, "week", usual)
+
+    def moved(one: Window) -> bool:
+        return one.judged is not None and "weight_kg" in one.judged.moved
+
     assert usual["weight_kg"] > 0.5 > usual["carrier_late_share"]
-    assert sum("weight_kg" in one["moved"] for one in free) > 8 and sum("weight_kg" in one["moved"] for one in held) <= 1
+    assert sum(moved(one) for one in free) > 8 and sum(moved(one) for one in held) <= 1
 
 
 @pytest.mark.parametrize(
@@ -268,4 +275,4 @@ def test_a_window_is_measured_by_what_windows_of_training_do(lived: Checkout) ->
 )  # fmt: skip
 def test_a_finding_says_unit_direction_and_size(column: Column, before: Side, now: Side, says: str) -> None:
     score = 0.32 if now.mean is not None or now.shares else 0.0
-    assert finding(column, 0.1, score, 0.0, before, now)["says"] == says
+    assert finding(column, 0.1, score, 0.0, before, now).says == says

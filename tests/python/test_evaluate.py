@@ -16,12 +16,12 @@ def answers(truth: list[float], answer: list[float], group: list[int]) -> Answer
 
 def test_rmse_and_mae_are_the_textbooks() -> None:
     found = metrics.metrics(answers([0, 0, 0, 0], [1, -1, 3, -3], [0, 0, 1, 1]), "regression")
-    assert found["rmse"] == pytest.approx(5**0.5) and found["mae"] == 2
+    assert found.rmse == pytest.approx(5**0.5) and found.mae == 2
 
 
 def test_log_loss_and_auc_are_the_textbooks() -> None:
     found = metrics.metrics(answers([0, 1, 1, 0], [0.2, 0.9, 0.4, 0.5], [0, 1, 2, 3]), "binary")
-    assert found["log_loss"] == pytest.approx(-np.log([0.8, 0.9, 0.4, 0.5]).mean()) and found["auc"] == 0.75
+    assert found.log_loss == pytest.approx(-np.log([0.8, 0.9, 0.4, 0.5]).mean()) and found.auc == 0.75
 
 
 def test_intervals_resample_whole_groups() -> None:
@@ -29,7 +29,7 @@ def test_intervals_resample_whole_groups() -> None:
     effect = np.repeat(generator.normal(0, 1, 30), 100)
     grouped = metrics.metrics(answers(list(effect), [0.0] * 3000, list(np.repeat(range(30), 100))), "regression")
     single = metrics.metrics(answers(list(effect), [0.0] * 3000, list(range(3000))), "regression")
-    width = {name: found["rmse_interval"][1] - found["rmse_interval"][0] for name, found in (("grouped", grouped), ("single", single))}
+    width = {name: found.interval[1] - found.interval[0] for name, found in (("grouped", grouped), ("single", single))}
     assert width["grouped"] > 5 * width["single"]
 
 
@@ -40,25 +40,26 @@ def test_a_paired_difference_is_sharper_than_its_parts() -> None:
     group = list(np.repeat(range(40), 50))
     ours, theirs = answers(list(truth), list(noise), group), answers(list(truth), list(noise * 1.05), group)
     difference = metrics.difference(ours, theirs, "regression")
-    own = metrics.metrics(ours, "regression")["rmse_interval"]
-    assert difference["interval"][0] <= difference["point"] <= difference["interval"][1]
-    assert difference["interval"][1] - difference["interval"][0] < 0.1 * (own[1] - own[0])
+    own = metrics.metrics(ours, "regression").interval
+    assert difference.interval[0] <= difference.point <= difference.interval[1]
+    assert difference.interval[1] - difference.interval[0] < 0.1 * (own[1] - own[0])
 
 
 def test_equal_answers_differ_by_nothing() -> None:
     one = answers([1, 2, 3, 4], [1, 1, 1, 1], [0, 0, 1, 1])
-    assert metrics.difference(one, one, "regression") == {"point": 0, "interval": [0, 0]}
+    assert metrics.difference(one, one, "regression") == metrics.Difference(0.0, (0.0, 0.0))
 
 
 def test_the_object_holds_splits_and_baselines_on_the_same_rows(lived: Checkout) -> None:
     said = lived.json("evaluate", "toy")
     assert set(said["baselines"]) == {"mean", "linear", "gradient_boosting"}
-    for split, prefix in (("test", ""), ("out_of_time", "out_of_time_")):
+    for split in ("test", "out_of_time"):
         assert said[split]["rows"] > 30 and said[split]["log_loss"] > 0 and 0.5 < said[split]["auc"] <= 1
         for baseline in said["baselines"].values():
-            gap = baseline[f"{prefix}difference"]
-            assert gap["point"] == pytest.approx(said[split]["log_loss"] - baseline[f"{prefix}log_loss"])
-    assert said["baselines"]["mean"]["auc"] == 0.5
+            gap = baseline[split]["difference"]
+            assert gap["point"] == pytest.approx(said[split]["log_loss"] - baseline[split]["log_loss"])
+            assert baseline[split]["rows"] == said[split]["rows"]
+    assert said["baselines"]["mean"]["test"]["auc"] == 0.5
     assert set(said["test"]["slices"]["carrier"]) >= {"swift", "steady", "slow"}
     assert sum(entry["rows"] for entry in said["test"]["slices"]["carrier"].values()) == said["test"]["rows"]
 

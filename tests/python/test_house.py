@@ -43,6 +43,8 @@ ROOMS = {
     "profile": ("dbt", "pandas", "torch"),
     "purity": ("dbt", "pandas", "torch"),
     "quality": ("dbt", "pandas", "evidently"),
+    "records": ("dbt", "pandas", "torch", "pyarrow", "numpy"),
+    "results": ("dbt", "sklearn", "pandas", "torch", "pyarrow"),
     "registry": ("dbt", "pandas", "torch"),
     "rehearse": ("dbt", "pandas", "torch"),
     "report": ("torch", "dbt", "matplotlib", "evidently", "pandas"),

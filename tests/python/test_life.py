@@ -24,7 +24,7 @@ def test_the_first_run_goes_from_files_to_a_served_prediction(lived: Checkout) -
     assert steps["ingest"]["rejects"] == 1
     assert steps["package"]["receipt"]["ok"] and steps["package"]["receipt"]["rows"] == 494
     assert steps["serve"]["answered"] == steps["serve"]["asked"] > 100
-    assert steps["evaluate"]["test"]["log_loss"] < steps["evaluate"]["baselines"]["mean"]["log_loss"]
+    assert steps["evaluate"]["test"]["log_loss"] < steps["evaluate"]["baselines"]["mean"]["test"]["log_loss"]
 
 
 def test_a_second_run_redoes_nothing_and_says_so(lived: Checkout) -> None:

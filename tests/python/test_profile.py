@@ -13,7 +13,7 @@ from conftest import CHECKOUT, Checkout, make_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml import profile, storage
+from ml import profile, records, storage
 from ml.ingest import RawTable
 
 TAXI = CHECKOUT.parent / "shared" / "data" / "taxi"
@@ -31,7 +31,7 @@ def column_of(root: Path, values: list[str | None]) -> dict[str, Any]:
         storage.write_file(where, f"{table.key}/{name}.parquet", lambda path, made=made: pq.write_table(made, path))
     storage.remove(where, where.own("invented", "profiles", "table.json"))
     record, _, _ = profile.profile(where, table, lambda *_: None)
-    return record["columns"][0]
+    return records.to_json(record)["columns"][0]
 
 
 def kinds(column: dict[str, Any]) -> set[str]:

@@ -1,7 +1,6 @@
 """Slices: categories, months and bands, each row in exactly one; gates that say what they ask."""
 
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,8 @@ from hypothesis import strategies as st
 from ml import evaluate, metrics
 from ml.contract import Column, Contract, Slice
 from ml.evaluate.slices import in_order, labels
-from ml.metrics import Answers
+from ml.metrics import Answers, Difference, SplitMetrics
+from ml.results import Baseline, Metrics
 
 
 def test_a_band_holds_its_lower_edge_and_not_its_upper() -> None:
@@ -45,17 +45,20 @@ def test_a_month_is_that_of_the_time_column() -> None:
 def test_slices_hold_every_row_once_with_their_error_and_coverage() -> None:
     answers = Answers(np.array([0.0, 0, 0, 0]), np.array([1.0, -1, 3, -3]), np.array([0, 1, 0, 1]), 2)
     found = metrics.by_slice(answers, np.array(["a", "a", "b", "b"]), np.array([True, True, True, False]), "regression")
-    assert {name: (entry["rows"], entry["rmse"], entry["coverage"]) for name, entry in found.items()} == {"a": (2, 1, 1), "b": (2, 3, 0.5)}
-    assert found["a"]["mean_error"] == 0 and found["a"]["interval"] is None  # two groups are too few for an interval
+    assert {name: (entry.rows, entry.rmse, entry.coverage) for name, entry in found.items()} == {"a": (2, 1, 1), "b": (2, 3, 0.5)}
+    assert found["a"].mean_error == 0 and found["a"].interval is None  # two groups are too few for an interval
 
 
-def numbers(gap: float = 0.1, low: float = -0.1, line: float = -0.2, coverage: float = 0.9) -> dict[str, Any]:
-    between = {"point": gap, "interval": [low, gap + 0.2]}
-    return {
-        "test": {"coverage": coverage}, "out_of_time": {"rmse": 16.0},
-        "baselines": {"gradient_boosting": {"rmse": 17.0, "difference": between},
-                      "linear": {"out_of_time_difference": {"point": line, "interval": [line - 1, line + 1]}}},
-    }  # fmt: skip
+def numbers(gap: float = 0.1, low: float = -0.1, line: float = -0.2, coverage: float = 0.9) -> Metrics:
+    def errors(rmse: float, point: float = 0.0, low: float = 0.0, high: float = 0.0) -> SplitMetrics:
+        return SplitMetrics(100, 20, rmse, (rmse - 1, rmse + 1), difference=Difference(point, (low, high)))
+
+    own = SplitMetrics(100, 20, 17.0, (16.0, 18.0), coverage=coverage)
+    others = {
+        "gradient_boosting": Baseline(errors(17.0, gap, low, gap + 0.2), errors(16.0)),
+        "linear": Baseline(errors(18.0), errors(16.0, line, line - 1, line + 1)),
+    }
+    return Metrics("p", "regression", "y", "run", "snapshot", "code", own, SplitMetrics(50, 10, 16.0, (15.0, 17.0)), others)
 
 
 @pytest.mark.parametrize(
@@ -67,5 +70,5 @@ def test_a_gate_closes_on_its_own_number_alone(change: dict[str, float], broken:
     columns = (Column("y", "double", "target"),)
     asked = {"boosting": 0.02, "linear_out_of_time": True, "coverage": [0.86, 0.94]}
     contract = Contract("p", "regression", "f", "c", columns, (), gates=asked)
-    assert [gate["name"] for gate in evaluate.gates(numbers(**change), contract) if not gate["ok"]] == broken
-    assert evaluate.gates(numbers(**change), Contract("p", "regression", "f", "c", columns, ())) == []
+    assert [gate.name for gate in evaluate.gates(numbers(**change), contract) if not gate.ok] == broken
+    assert evaluate.gates(numbers(**change), Contract("p", "regression", "f", "c", columns, ())) == ()

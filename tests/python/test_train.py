@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from ml import contract, dataset, encoding, storage
 from ml.hashing import BUCKETS, hash_bucket
+from ml.network import LogitHead
 from ml.places import Places, identity
-from ml.train import calibration
 
 
 def snapshot_of(lived: Checkout) -> tuple[Path, contract.Contract]:
@@ -125,5 +125,5 @@ def test_platt_scaling_finds_the_slope_that_spoiled_the_logits(slope: float) -> 
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, 40_000)
     target = (generator.random(40_000) < 1 / (1 + np.exp(-(slope * logits - 0.5)))).astype(float)
-    scale, shift = calibration._platt(logits, target)
-    assert scale == pytest.approx(slope, rel=0.08) and shift == pytest.approx(-0.5, abs=0.08)
+    found = LogitHead().calibrate(torch.from_numpy(logits[:, None]), torch.from_numpy(target))
+    assert found["scale"] == pytest.approx(slope, rel=0.08) and found["shift"] == pytest.approx(-0.5, abs=0.08)
