@@ -38,11 +38,8 @@ def require_valid(manifest: dict[str, Any], project: str) -> None:
             if about.available and not manifests.is_staging(node):
                 problems.append(Problem(where, "meta.available is read only in models that read a source", "remove it"))
             if (about.range or about.is_present) and node["name"] not in judged:
-                problems.append(
-                    Problem(
-                        where, f"meta declares a range, and no data test {RANGE_TEST} enforces it", f"add {RANGE_TEST} to the data_tests"
-                    )
-                )
+                do = f"add {RANGE_TEST} to the data_tests of {node['name']}"
+                problems.append(Problem(where, f"meta declares a range, and no data test {RANGE_TEST} enforces it", do))
             if about.rule and not entry["name"].startswith("ok_"):
                 problems.append(Problem(where, "meta.rule is on a column that is not named ok_<name>", f"name it ok_{entry['name']}"))
     require_none(problems)
@@ -56,9 +53,8 @@ def require_valid_files(checkout: Path, project: str) -> None:
     """
     paths = [path for folder in (f"models/{project}", f"seeds/{project}") for path in (checkout / folder).rglob("*.y*ml")]
     paths += (checkout / "seeds").glob("*.y*ml")
-    require_none(
-        _problems(written for path in sorted(paths) for written in _of_file(yaml_of(path, checkout), str(path.relative_to(checkout))))
-    )
+    files = [(yaml_of(path, checkout), path.relative_to(checkout).as_posix()) for path in sorted(paths)]
+    require_none(_problems(written for content, file in files for written in _of_file(content, file)))
 
 
 def yaml_of(path: Path, checkout: Path) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from ml.contract.online_sql import parsed
 from ml.contract.row_wise import DIALECT
 from ml.errors import SkewlessError
 
+PROVENANCE = ("raw_file", "raw_row", "raw_load_id")  # what ingest adds to the columns of a raw table
+
 
 @dataclass(frozen=True)
 class Origin:

@@ -3,6 +3,7 @@
 `ml.contract.validation` reads a block with its dataclass and refuses what does not fit; `ml.contract.reference` writes
 docs/reference/meta.md from the same fields. A new key is one field here.
 """
+# ruff: noqa: RUF009 - `key` makes a dataclasses.field
 
 from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal
@@ -146,9 +147,7 @@ class IngestMeta:
     quoted: bool = key("Whether fields may be enclosed in double quotes.", True)
     unnamed: int = key("Trailing columns that lines have and the header does not name.", 0, low=0)
     package: str | None = key("Installed Python package that contains the file.", None)
-    file: str | None = key(
-        "File that is read when none is named on the command line: inside the package, or in the project's folder.", None
-    )
+    file: str | None = key("File that is read when the command names none, in the package or else in the project's folder.", None)
     simulate: SimulateMeta | None = key("What to simulate where no files were ingested.", None)
 
     def __post_init__(self) -> None:

@@ -43,7 +43,8 @@ def read(block: type[Block], raw: Any, place: Place, problems: list[Problem], ke
     if not isinstance(raw, Mapping):
         problems.append(Problem(place, f"{key} must be a block of keys, got {raw!r}", f"write one of its keys: {_names(block)}"))
         return None
-    known, hints, before = _keys(block), _hints(block), len(problems)
+    kind: Any = block
+    known, hints, before = _keys(kind), _hints(kind), len(problems)
     given: dict[str, Any] = {}
     skipped = False
     for name, value in raw.items():
@@ -100,7 +101,7 @@ def expected(block: type, name: str) -> str:
 
 
 @cache
-def _hints(block: type) -> dict[str, Any]:
+def _hints(block: Any) -> dict[str, Any]:
     return get_type_hints(block)
 
 

@@ -60,12 +60,10 @@ def raw_tables(checkout: Path, project: str) -> list[RawTable]:
     for path in sorted((checkout / "models" / project).rglob("*.yml")):
         file = path.relative_to(checkout).as_posix()
         for source in yaml_of(path, checkout).get("sources", []):
-            about = read_or_raise(SourceMeta, meta(source), Place(file, source["name"]))
-            if about.predictions:
+            place = Place(file, source["name"])
+            if read_or_raise(SourceMeta, meta(source), place).predictions:
                 continue  # what `skewless predict` writes, to be read back
-            tables += [
-                _raw_table(project, table, meta(source).get("ingest", {}), Place(file, source["name"])) for table in source["tables"]
-            ]
+            tables += [_raw_table(project, table, meta(source).get("ingest", {}), place) for table in source["tables"]]
     return tables
 
 

@@ -144,7 +144,9 @@ def _cut(text: str, width: int) -> str:
 def build(context: Context) -> Outcome:
     from ml import ingest as raw
     from ml import warehouse
+    from ml.contract.declared import require_valid_files
 
+    require_valid_files(context.checkout, context.project)
     raw.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
     ids = raw.load_ids(context.where, context.checkout, context.project)
     built = warehouse.build(context.where, context.checkout, context.project, ids, context.progress)
@@ -208,7 +210,9 @@ def floor_lines(found: dict[str, Any]) -> str:
 
 def check(context: Context) -> Outcome:
     from ml import snapshot
+    from ml.contract.declared import require_valid_files
 
+    require_valid_files(context.checkout, context.project)
     contract, _ = snapshot.read_contract(context.where, context.checkout, context.project, context.progress)
     door = [rule.name for rule in contract.rules if rule.sql]
     return Outcome(
