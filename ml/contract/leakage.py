@@ -76,11 +76,14 @@ def _selected(node: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
     own = {cte.alias for cte in tree.find_all(exp.CTE)}
     sources = [manifest["sources"][name] for name in node["depends_on"]["nodes"] if name.startswith("source.")]
     raw = dict.fromkeys((*(name for source in sources for name in source["columns"]), *PROVENANCE), "varchar")
+    described = {entry["name"]: dict.fromkeys(entry["columns"], "varchar") for entry in manifest["nodes"].values() if "columns" in entry}
     schema: dict[str, object] = {}
-    for number, table in enumerate(tree.find_all(exp.Table)):
+    for number, table in enumerate(list(tree.find_all(exp.Table))):
         if not (table.name in own and not table.db):
-            table.replace(exp.table_(f"raw_{number}", alias=table.alias_or_name or None))  # it may be a path to Parquet files
-            schema[f"raw_{number}"] = raw
+            columns = described.get(table.name, raw)
+            table.replace(exp.table_(f"read_{number}", alias=table.alias_or_name or None))  # it may be a path to Parquet files
+            if columns:
+                schema[f"read_{number}"] = columns
     try:
         qualified = qualify(tree, schema=schema, dialect=DIALECT, validate_qualify_columns=False)
     except SqlglotError as error:
