@@ -13,6 +13,7 @@ STAGING = {
     "ended_at": "outcome", "fare": "outcome", "minutes": "outcome",
 }  # fmt: skip
 KNOWN = {"available": "request"}
+RATES = ("zone", "rate", "since")
 TRIPS = f"with source as (select * from read_parquet('raw/*.parquet')) select {', '.join(STAGING)} from source"
 CHECKED = """
 with trips as (select *, fare > 0 as ok_fare from "w"."main"."stg_trips"),
@@ -34,8 +35,8 @@ select * from done
 def node(name: str, sql: str, parents: list[str], columns: dict[str, dict[str, Any]]) -> dict[str, Any]:
     entries = {column: {"name": column, "config": {"meta": about}} for column, about in columns.items()}
     return {
-        "name": name, "resource_type": "model", "original_file_path": f"models/toy/{name}.sql", "patch_path": f"toy://models/toy/{name}.yml",
-        "columns": entries, "compiled_code": sql, "depends_on": {"nodes": parents},
+        "name": name, "resource_type": "model", "original_file_path": f"models/toy/{name}.sql",
+        "patch_path": f"toy://models/toy/{name}.yml", "columns": entries, "compiled_code": sql, "depends_on": {"nodes": parents},
     }  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def trace(
     """What stands behind the inputs and features of a small project, with one part of its SQL replaced."""
     nodes = [
         node("stg_trips", staging, ["source.raw"], {name: {"available": when} if when else {} for name, when in declared.items()}),
-        node("stg_rates", "select zone, rate, since from 'rates/*.parquet'", ["source.raw"], dict.fromkeys(("zone", "rate", "since"), KNOWN)),
+        node("stg_rates", "select zone, rate, since from 'rates/*.parquet'", ["source.raw"], dict.fromkeys(RATES, KNOWN)),
         node("checked", CHECKED.format(on=on), ["model.stg_trips", "model.stg_rates"], {}),
         node("clean", CLEAN.format(rate=rate), ["model.checked"], {"split": {"role": "split"}}),
         node("history", HISTORY.format(where=where), ["model.clean"], {}),

@@ -157,7 +157,8 @@ def toy_manifest() -> dict[str, Any]:
             if "keeps_declared_ranges" in entry.get("data_tests", []):
                 about = {"name": "keeps_declared_ranges", "kwargs": {}}
                 made["nodes"][f"test.{name}"] = {
-                    "resource_type": "test", "name": f"test_{name}", "original_file_path": file, "test_metadata": about, "attached_node": name,
+                    "resource_type": "test", "name": f"test_{name}", "original_file_path": file,
+                    "test_metadata": about, "attached_node": name,
                 }  # fmt: skip
         for source in content.get("sources", []):
             for table in source["tables"]:
@@ -185,7 +186,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "numercial": (
         lambda made: about(made, "toy_features", "weight_kg").update(kind="numercial"),
-        f"{FEATURES}.yml: toy_features.weight_kg: meta.kind must be one of numerical, categorical, got 'numercial'; did you mean numerical?",
+        f"{FEATURES}.yml: toy_features.weight_kg: meta.kind must be one of numerical, categorical, got 'numercial'; did you mean",
     ),
     "unti": (
         lambda made: renamed(about(made, "toy_features", "distance_km"), "unit", "unti"),
@@ -279,3 +280,23 @@ def test_the_reference_page_is_the_one_that_the_dataclasses_give() -> None:
         assert all(
             one.metadata["meaning"].endswith(".") and one.metadata["meaning"] in reference.page() for one in dataclasses.fields(block)
         )
+
+
+def test_a_staging_column_or_model_without_entry_is_refused_by_name(tmp_path: Path) -> None:
+    toy = make_toy(tmp_path)
+    toy.skewless("ingest", "toy")
+    weight = "      - {name: weight_g, description: Weight., config: {meta: {available: request}}}\n"
+    toy.edit(f"{PARCELS}/stg_toy__parcels.yml", weight, "")
+    said = " ".join(toy.skewless("check", "toy", code=1).split())
+    assert "stg_toy__parcels.yml: stg_toy__parcels.weight_g: nothing says when this column is known: it has no entry" in said
+    (toy.folder / PARCELS / "stg_toy__parcels.yml").unlink()
+    said = " ".join(toy.skewless("check", "toy", code=1).split())
+    assert "stg_toy__parcels.parcel_id: nothing says when this column is known: it has no entry" in said
+
+
+def test_a_row_out_of_a_declared_range_fails_the_build_and_null_does_not(tmp_path: Path) -> None:
+    toy = make_toy(tmp_path)
+    toy.skewless("ingest", "toy")
+    toy.skewless("build", "toy")  # some weights are null
+    toy.edit("models/toy/marts/toy_clean.yml", "range: [1, 30000]", "range: [1, 9000]")
+    assert "keeps_declared_ranges_toy_clean" in toy.skewless("build", "toy", code=1)
