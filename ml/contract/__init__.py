@@ -97,7 +97,7 @@ class Contract:
         return next(column.name for column in self.columns if column.role == role)
 
     def example(self) -> dict[str, Any]:
-        """A request row, from the examples beside the inputs."""
+        """A request row, from the examples of the inputs."""
         return {column.name: column.example for column in self.inputs if column.example is not None}
 
     def to_json(self) -> str:

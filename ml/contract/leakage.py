@@ -165,7 +165,13 @@ class _Tracer:
                 table.set("catalog", None)
                 if table.name in self._nodes:
                     schema[table.name] = dict.fromkeys(self._outputs(table.name), "varchar")
-            scope = build_scope(_with_join_keys(qualify(tree, schema=schema, dialect=DIALECT, validate_qualify_columns=False)))
+            try:
+                scope = build_scope(_with_join_keys(qualify(tree, schema=schema, dialect=DIALECT, validate_qualify_columns=False)))
+            except SqlglotError as error:
+                raise SkewlessError(
+                    f"the SQL of {relation} cannot be followed to its sources: {str(error).splitlines()[0]}",
+                    "give every column of the seeds that it reads an entry, and name the table of each column",
+                ) from error
             if scope is None or not isinstance(scope.expression, exp.Query):
                 raise SkewlessError(f"the SQL of {relation} cannot be followed to its sources", "write it as a select")
             self._scopes[relation] = scope

@@ -104,5 +104,11 @@ def test_what_only_the_outcome_brings_is_refused_by_name(change: dict[str, Any],
     trace()  # the project as it stands is fine
 
 
+def test_sql_that_reads_an_unknown_column_is_refused_with_the_model() -> None:
+    """A seed whose column has no entry, for one: the manifest does not say what a seed has."""
+    with pytest.raises(SkewlessError, match=r"the SQL of clean cannot be followed to its sources: .*tips"):
+        trace(rate="checked.tips")
+
+
 def test_a_condition_beside_the_split_narrows_it() -> None:
     trace(where="'train' = split and zone <> 'A'")
