@@ -11,17 +11,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from ml import bundle, ingest, online, predictor, storage
-from ml.bundle import Bundle
+from ml import answers, ingest, provenance, storage
+from ml.bundle import Bundle, receipt
 from ml.contract import Contract
 from ml.errors import SkewlessError, UsageError
 from ml.hashing import hash_file
-from ml.online import Refusal
+from ml.online.parse import Refusal, request_row
+from ml.places import Places
 from ml.storage import Storage
 
 BATCH_ROWS = 5_000
@@ -65,23 +65,20 @@ def predict(where: Storage, project: str, folder: Path, source: Path, out: Path 
         raise UsageError(f"{out} is neither a .parquet nor a .csv file", "choose one of the two")
     if out is not None and out.absolute() == source.absolute():
         raise UsageError(f"{out} is the file that is read", "write to another")
+    places = Places(where, project)
     books = Books(str(out), version=folder.name, bytes=source.stat().st_size)
     if out is None:
-        identity = hash_file(source)[:16]
-        key = batch_key(where, project, f"{identity}-{folder.name}")
+        made_from = provenance.key("ml.batch", file=hash_file(source), bundle=folder.name)
+        key = places.batch(f"{hash_file(source)[:16]}-{folder.name}-{made_from}")
         record = storage.read_json(where, f"{key}/books.json")
         if record:
             return Books(**{**record, "carried": tuple(record["carried"]), "unchanged": True})
         out, books.out = storage.working_file(where, f"{key}/answers.parquet"), where.uri(f"{key}/answers.parquet")
-        _answer(bundle.load(folder), source, out, books, progress)
+        _answer(receipt.load(places, folder), source, out, books, progress)
         storage.write_json(where, f"{key}/books.json", vars(books))
         return books
-    _answer(bundle.load(folder), source, out, books, progress)
+    _answer(receipt.load(places, folder), source, out, books, progress)
     return books
-
-
-def batch_key(where: Storage, project: str, name: str) -> str:
-    return where.own(project, "batches", name)
 
 
 def _answer(loaded: Bundle, source: Path, out: Path, books: Books, progress: Progress) -> None:
@@ -126,32 +123,22 @@ def answer_table(loaded: Bundle, table: pa.Table, carried: tuple[str, ...], text
     read = {column.name: READ[column.type] for column in wanted} if text else {}
     numbers = table["row"].to_pylist()
     rows = [
-        {name: read[name](values[index]) if text else online.to_json_value(values[index]) for name, values in columns.items()}
-        for index in range(table.num_rows)
+        {name: read[name](values[index]) if text else values[index] for name, values in columns.items()} for index in range(table.num_rows)
     ]
-    rows = [{name: value for name, value in row.items() if value is not None} for row in rows]
-    inputs, refusals = online.parse(contract, rows)
-    broken, flags = loaded.online.judge(inputs)
-    bad = {refusal.row for refusal in refusals}
-    refusals += [refusal for refusal in broken if refusal.row not in bad]
-    bad |= {refusal.row for refusal in broken}
-    kept = np.array([index for index in range(table.num_rows) if index not in bad], np.int64)
-    features = loaded.online.features(inputs.take(pa.array(kept)))
-    predicted = predictor.predict(loaded.model, features)
-    finite = np.isfinite(predicted.prediction)
-    refusals += [replace(refusal, row=int(kept[refusal.row])) for refusal in online.out_of_range(contract, features, predicted.prediction)]
-    kept = kept[finite]
+    rows = [request_row(row) for row in rows]
+    answered = answers.answer(loaded, rows)
+    kept, predicted = answered.rows, answered.predictions
     nothing = pa.nulls(len(kept), pa.float64())
     out = {
         "row": pa.array([numbers[index] for index in kept], pa.int64()),
         **{name: table[name].take(pa.array(kept)) for name in carried},
-        "prediction": pa.array(predicted.prediction[finite]),
-        "lower": nothing if predicted.lower is None else pa.array(predicted.lower[finite]),
-        "upper": nothing if predicted.upper is None else pa.array(predicted.upper[finite]),
-        "flags": pa.array([" ".join(flags[index]) for index in kept], pa.string()),
+        "prediction": pa.array(predicted.prediction),
+        "lower": nothing if predicted.lower is None else pa.array(predicted.lower),
+        "upper": nothing if predicted.upper is None else pa.array(predicted.upper),
+        "flags": pa.array([" ".join(names) for names in answered.flags], pa.string()),
         "model_version": pa.array([loaded.id] * len(kept), pa.string()),
     }
-    return pa.table(out), [replace(refusal, row=numbers[refusal.row]) for refusal in refusals]
+    return pa.table(out), [replace(refusal, row=numbers[refusal.row]) for refusal in answered.refusals]
 
 
 def _types(source: Path) -> pa.Schema:

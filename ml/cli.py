@@ -36,7 +36,7 @@ HELP = {
     "package": ("write the bundle, with the receipt that online features equal the warehouse's", "skewless package flights"),
     "promote": (
         "make a version the champion, the one that serves, unless it is worse on test",
-        "skewless promote flights --version 5eb5d0b00f02",
+        "skewless promote flights --bundle 5eb5d0b00f02",
     ),
     "rollback": ("put the champion before this one back", "skewless rollback flights"),
     "models": ("list the versions of a project", "skewless models flights"),
@@ -87,10 +87,18 @@ def parser() -> argparse.ArgumentParser:
         if name == "train":
             verb.add_argument("--sample", type=float, help="only this share of the train rows, by hash: 0.01 lies inside 0.1")
             verb.add_argument("--curve", action="store_true", help="also the tuning error over nested samples: what more data buys")
+        if name in ("train", "drift"):
+            verb.add_argument("--snapshot", metavar="ID", help="on which snapshot; the current one if left out")
+        if name in ("evaluate", "package"):
+            verb.add_argument("--run", metavar="ID", help="which training run; the one trained last if left out")
+        if name in ("package", "serve", "predict", "drift"):
+            means = "certify this bundle for the code as it is now" if name == "package" else "which bundle; the champion if left out"
+            verb.add_argument("--bundle", metavar="ID", help=means)
         if name == "evaluate":
             verb.add_argument("--ablate", action="store_true", help="also what each feature is worth, by shuffling it on validation")
         if name == "promote":
-            verb.add_argument("--version", help="which; the one packaged last if left out")
+            verb.add_argument("--bundle", "--version", metavar="ID", help="which; the one packaged last if left out")
+            verb.add_argument("--keep-rollback", action="store_true", help="change nothing where this version was rolled back")
             verb.add_argument("--force", action="store_true", help="even if it is worse than the champion; the record says so")
         if name == "predict":
             verb.add_argument("file", help="csv, csv.gz, csv.zip or parquet, with the inputs as columns; others are carried along")

@@ -1,6 +1,5 @@
 """The promotion gate: a challenger and the champion answer the same test rows, and their errors are compared, paired by group."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import bundle, dataset, online, predictor, storage
-from ml.bundle import Bundle
+from ml import answers, bundle, dataset, predictor, provenance, storage
+from ml.answers import Answered
+from ml.bundle import Bundle, receipt
+from ml.bundle.receipt import REQUEST_ROWS
 from ml.errors import GateError, SkewlessError
-from ml.hashing import hash_code
 from ml.metrics import answers_of, difference, loss, metric_name, summary
-from ml.storage import Storage
+from ml.online.parse import request_row
+from ml.places import Places
 
 MOST_WORSE = 0.02  # of the champion's error, in the point estimate
-CODE = ("predictor.py", "gate.py", "metrics.py", "online/__init__.py")  # what a comparison depends on, besides the two bundles
 Progress = Callable[[str, float, float], None]
 Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, challenger's answer, champion's answer, group
 
 
-def compare(where: Storage, project: str, challenger: Path, champion: Path, progress: Progress) -> dict[str, Any]:
+def compare(places: Places, challenger: Path, champion: Path, progress: Progress) -> dict[str, Any]:
     """The errors of both bundles on the test rows of the challenger's snapshot, their difference, and whether it may be promoted.
 
     Splits are hashes, so no version was trained on them. Bundles of one snapshot answer all its test rows; otherwise each answers
@@ -34,14 +34,15 @@ def compare(where: Storage, project: str, challenger: Path, champion: Path, prog
     Raises:
         GateError: when nothing can be compared: another target, a snapshot that is gone, no row that both answer.
     """
-    code = hash_code(Path(__file__).parent, CODE)
-    key = key_of(where, project, challenger.name, champion.name)
+    where = places.where
+    code = provenance.key("ml.gate", challenger=challenger.name, champion=champion.name)
+    key = places.comparison(challenger.name, champion.name)
     known = storage.read_json(where, key)
     if known and known["code"] == code:
         return known
-    ours = bundle.load(challenger)
+    ours = receipt.load(places, challenger)
     try:
-        theirs = bundle.load(champion)
+        theirs = bundle.open_verified(champion)  # of other code perhaps, so it needs no receipt of this one
     except (SkewlessError, RuntimeError, TypeError, ValueError, KeyError, OSError) as error:
         # Damaged, or of another network than that of this code: no service could start with it either.
         says = f"the champion {champion.name} cannot be loaded by this code, so nothing was compared: {str(error).splitlines()[0]}"
@@ -49,8 +50,8 @@ def compare(where: Storage, project: str, challenger: Path, champion: Path, prog
     contract = ours.contract
     if (contract.task, contract.only("target")) != (theirs.contract.task, theirs.contract.only("target")):
         raise _cannot(challenger, champion, f"one answers {contract.only('target')} and the other {theirs.contract.only('target')}")
-    snapshots = [json.loads((opened.folder / "bundle.json").read_text())["snapshot"] for opened in (ours, theirs)]
-    frozen = storage.fetch(where, where.own(project, "snapshots", snapshots[0]))
+    snapshots = [bundle.about(opened.folder).snapshot for opened in (ours, theirs)]
+    frozen = storage.fetch(where, places.snapshot(snapshots[0]))
     if not (frozen / "snapshot.json").exists():
         raise _cannot(challenger, champion, f"snapshot {snapshots[0]} is gone")
     rows = shard_rows if snapshots[0] == snapshots[1] else request_rows
@@ -95,11 +96,6 @@ def verdict(found: dict[str, Any]) -> dict[str, Any]:
     return {"ok": not why, "says": says, "short": short, "why": why}
 
 
-def key_of(where: Storage, project: str, challenger: str, champion: str) -> str:
-    """Where a comparison is kept, refused or not."""
-    return where.own(project, "comparisons", f"{challenger}-{champion}.json")
-
-
 def _cannot(challenger: Path, champion: Path, why: str) -> GateError:
     return GateError(
         f"{challenger.name} cannot be compared with the champion {champion.name}: {why}", "promote with --force, and the record says so"
@@ -118,37 +114,26 @@ def shard_rows(ours: Bundle, theirs: Bundle, frozen: Path, progress: Progress) -
 
 
 def request_rows(ours: Bundle, theirs: Bundle, frozen: Path, progress: Progress) -> Iterator[tuple[Part, int]]:
-    """The frozen request rows of test through the online path of each bundle."""
+    """The frozen request rows of test through the request path of each bundle; a row that one of them refuses is left out."""
     contract = ours.contract
     requests, features = pq.read_table(frozen / "requests.parquet"), pq.read_table(frozen / "expected.parquet")
-    requests = requests.append_column("the group", features[contract.only("group")])  # the two stand in one order, as the receipt demands
+    requests = requests.append_column("the group", features[contract.only("group")])  # the two have one order, as the receipt demands
     requests = requests.filter(pc.field(contract.only("split")) == "test")
-    for start in range(0, requests.num_rows, bundle.REQUEST_SIZE):
-        part = requests.slice(start, bundle.REQUEST_SIZE)
-        prepared = [_prepared(opened, part) for opened in (ours, theirs)]
-        kept = np.array([row not in prepared[0][1] and row not in prepared[1][1] for row in range(part.num_rows)])
-        predicted = [
-            predictor.predict(opened.model, opened.online.features(inputs)).prediction
-            for opened, (inputs, _) in zip((ours, theirs), prepared, strict=True)
-        ]
-        kept &= np.isfinite(predicted[0]) & np.isfinite(predicted[1])
-        truth = pc.cast(part[contract.only("target")], pa.float64()).to_numpy()
-        columns = (truth, *predicted, _texts(part["the group"]))
-        yield tuple(column[kept] for column in columns), int((~kept).sum())
+    for start in range(0, requests.num_rows, REQUEST_ROWS):
+        part = requests.slice(start, REQUEST_ROWS)
+        answered = [_answered(opened, part) for opened in (ours, theirs)]
+        kept = np.intersect1d(answered[0].rows, answered[1].rows)
+        predicted = [one.predictions.prediction[np.searchsorted(one.rows, kept)] for one in answered]
+        truth = pc.cast(part[contract.only("target")], pa.float64()).to_numpy()[kept]
+        yield (truth, *predicted, _texts(part["the group"])[kept]), part.num_rows - len(kept)
         progress("comparing with the champion", start + part.num_rows, requests.num_rows)
 
 
-def _prepared(opened: Bundle, part: pa.Table) -> tuple[pa.Table, set[int]]:
-    """Rows as the service would read them, and the numbers of those that it would refuse; an input that the rows lack is null."""
+def _answered(opened: Bundle, part: pa.Table) -> Answered:
+    """Rows as a client would send them; a required input that the rows lack, since they are of another contract, is missing."""
     names = {column.name for column in opened.contract.inputs} & set(part.column_names)
-    rows = [
-        {name: online.to_json_value(value) for name, value in row.items() if value is not None}
-        for row in part.select(sorted(names)).to_pylist()
-    ]
-    inputs, refusals = online.parse(opened.contract, rows)
-    broken, _ = opened.online.judge(inputs)
-    lacking = {column.name for column in opened.contract.inputs} - names
-    return inputs, {refusal.row for refusal in [*refusals, *broken] if not (refusal.rule == "required" and refusal.field in lacking)}
+    absent = frozenset(column.name for column in opened.contract.inputs if column.name not in names)
+    return answers.answer(opened, [request_row(row) for row in part.select(sorted(names)).to_pylist()], absent=absent)
 
 
 def _texts(column: pa.Array | pa.ChunkedArray) -> np.ndarray:

@@ -35,6 +35,12 @@ class Predictions:
     lower: np.ndarray | None
     upper: np.ndarray | None
 
+    def only(self, mask: np.ndarray) -> "Predictions":
+        """Those of some rows; `mask`: bool [rows]."""
+        return Predictions(
+            self.prediction[mask], None if self.lower is None else self.lower[mask], None if self.upper is None else self.upper[mask]
+        )
+
 
 def load_network(folder: Path, contract: Contract) -> Model:
     """The network of a run or of a bundle, ready to answer."""

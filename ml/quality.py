@@ -7,6 +7,7 @@ from typing import Any
 from ml import evaluate, ingest, storage, warehouse
 from ml.contract import manifest as manifests
 from ml.errors import GateError
+from ml.places import Places, identity
 from ml.storage import Storage
 
 Progress = Callable[[str, float, float], None]
@@ -92,7 +93,7 @@ def _beside_the_run(where: Storage, project: str, floor: list[tuple[str, float, 
     """The floor by split; for the current run's splits also its RMSE and how far above the floor that is."""
     found: dict[str, Any] = {split: {"floor_rmse": value, "rows": rows} for split, value, rows in floor}
     try:
-        metrics, _ = evaluate.evaluate(where, project, lambda *_: None)
+        metrics, _ = evaluate.evaluate(where, project, identity(Places(where, project), "run"), lambda *_: None)
     except GateError:
         return found  # nothing trained yet
     for split in evaluate.SPLITS:

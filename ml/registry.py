@@ -10,7 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from ml import bundle, storage
+from ml.bundle import receipt
 from ml.errors import GateError
+from ml.places import Places, identity
 from ml.storage import Storage
 
 Judge = Callable[[Path, Path], dict[str, Any]]
@@ -35,9 +37,9 @@ def add(where: Storage, project: str, folder: Path) -> str:
     """Copy a verified bundle into the model store; its tag, `project:id`. A version that is there is kept."""
     about = bundle.verify(folder)
     store = _store(where)
-    tag = f"{project}:{about['id']}"
+    tag = f"{project}:{about.id}"
     if tag not in {str(model.tag) for model in _models(store, project)}:
-        with store.models.create(tag, labels={"project": project, "snapshot": about["snapshot"], "run": about["run"]}) as model:
+        with store.models.create(tag, labels={"project": project, "snapshot": about.snapshot, "run": about.run}) as model:
             shutil.copytree(folder, model.path, dirs_exist_ok=True)
     return tag
 
@@ -47,7 +49,7 @@ def versions(where: Storage, project: str) -> list[dict[str, Any]]:
     current = champion(where, project)
     found = []
     for model in sorted(_models(_store(where), project), key=lambda model: model.info.creation_time, reverse=True):
-        metrics = storage.read_json(where, where.own("bentoml", "models", project, model.tag.version or "", "metrics.json")) or {}
+        metrics = storage.read_json(where, f"{Places(where, project).version(model.tag.version or '')}/metrics.json") or {}
         found.append({
             "version": model.tag.version,
             "created_at": model.info.creation_time.isoformat(timespec="seconds"),
@@ -62,12 +64,12 @@ def versions(where: Storage, project: str) -> list[dict[str, Any]]:
 
 def champion(where: Storage, project: str) -> dict[str, Any] | None:
     """The champion's record: version, since when, the versions before it, and how each came to be champion."""
-    return storage.read_json(where, where.own(project, "champion"))
+    return storage.read_json(where, Places(where, project).champion())
 
 
 def champion_stamp(where: Storage, project: str) -> tuple[int, ...] | None:
     """A mark that is another one whenever the champion's record has been written; None where there is none. Costs a stat."""
-    return storage.stamp(where, where.own(project, "champion"))
+    return storage.stamp(where, Places(where, project).champion())
 
 
 def champion_folder(where: Storage, project: str) -> Path:
@@ -82,27 +84,27 @@ def champion_folder(where: Storage, project: str) -> Path:
             f"project {project} has no champion in workspace {where.workspace}",
             f"run: skewless run {project}, or skewless promote {project}",
         )
-    return _folder(where, project, record["version"])
+    return version_folder(where, project, record["version"])
 
 
-def promote(where: Storage, project: str, version: str | None = None, judge: Judge | None = None, force: bool = False) -> Promotion:
+def promote(
+    where: Storage, project: str, version: str | None = None, judge: Judge | None = None, force: bool = False, keep_rollback: bool = False
+) -> Promotion:
     """Make a version the champion, once its files and its receipt have been verified: the one packaged last, if none is named.
 
     The project's own gates, which `evaluate` has judged, must hold. `judge` is given the folders of challenger and champion,
     and compares them. The first champion has nobody to be compared with.
-    A version that was rolled back stays so until it is named.
+    A version that was rolled back stays so until it is named, or longer with `keep_rollback`.
 
     Raises:
         GateError: when a gate of the project or the comparison says no, or none is possible, and nothing is forced.
     """
-    packaged = storage.read_json(where, where.own(project, "bundle.json"))
-    if version is None and packaged is None:
-        raise GateError(f"project {project} has no packaged version in workspace {where.workspace}", f"run: skewless package {project}")
-    chosen = version.removeprefix(f"{project}:") if version else packaged["id"]
-    bundle.verify(_folder(where, project, chosen))
+    places = Places(where, project)
+    chosen = version.removeprefix(f"{project}:") if version else identity(places, "bundle")
+    receipt.require(places, bundle.verify(version_folder(where, project, chosen)).id)
     record = champion(where, project) or {"version": None, "history": [], "withdrawn": []}
     previous, withdrawn = record["version"], record["withdrawn"]
-    if version is None and chosen in withdrawn:
+    if (version is None or keep_rollback) and chosen in withdrawn:
         return Promotion(previous, None, unchanged=True, withheld=chosen)
     if chosen == previous:
         return Promotion(chosen, None, unchanged=True)
@@ -130,7 +132,7 @@ def rollback(where: Storage, project: str) -> Promotion:
     if record is None or not record["history"]:
         raise GateError(f"project {project} has no earlier champion to go back to", f"see: skewless models {project}")
     chosen = record["history"][-1]
-    bundle.verify(_folder(where, project, chosen))
+    receipt.require(Places(where, project), bundle.verify(version_folder(where, project, chosen)).id)
     after = {
         "history": record["history"][:-1],
         "withdrawn": [*record["withdrawn"], record["version"]],
@@ -144,12 +146,12 @@ def rollback(where: Storage, project: str) -> Promotion:
 
 def _missed(where: Storage, project: str, chosen: str, force: bool) -> list[str]:
     """The names of the project's gates that do not hold for a version; none, unless it is forced."""
-    metrics = storage.read_local_json(_folder(where, project, chosen) / "metrics.json")
+    metrics = storage.read_local_json(version_folder(where, project, chosen) / "metrics.json")
     missed = [gate for gate in metrics.get("gates", []) if not gate["ok"]]
     if missed and not force:
         raise GateError(
             f"{project}:{chosen} does not pass the project's gates: " + "; ".join(f"{gate['name']}, {gate['says']}" for gate in missed),
-            f"better features or another network; skewless promote {project} --version {chosen} --force goes on record",
+            f"better features or another network; skewless promote {project} --bundle {chosen} --force goes on record",
         )
     return [gate["name"] for gate in missed]
 
@@ -157,7 +159,7 @@ def _missed(where: Storage, project: str, chosen: str, force: bool) -> list[str]
 def _judged(where: Storage, project: str, chosen: str, previous: str, judge: Judge, force: bool) -> dict[str, Any]:
     """The comparison, unless it says no; forced, also one that says no or that could not be made."""
     try:
-        comparison = judge(_folder(where, project, chosen), storage.fetch(where, where.own("bentoml", "models", project, previous)))
+        comparison = judge(version_folder(where, project, chosen), storage.fetch(where, Places(where, project).version(previous)))
     except GateError as error:
         if not force:
             raise
@@ -165,19 +167,24 @@ def _judged(where: Storage, project: str, chosen: str, previous: str, judge: Jud
     if not comparison["ok"] and not force:
         raise GateError(
             f"{project}:{chosen} is worse than the champion {previous} {comparison['why']}: {comparison['says']}",
-            f"{previous} stays; skewless promote {project} --version {chosen} --force promotes it all the same and goes on record",
+            f"{previous} stays; skewless promote {project} --bundle {chosen} --force promotes it all the same and goes on record",
         )
     return comparison
 
 
 def _crown(where: Storage, project: str, version: str, record: dict[str, Any]) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    storage.write_json(where, where.own(project, "champion"), {"version": version, "promoted_at": now, **record})
+    storage.write_json(where, Places(where, project).champion(), {"version": version, "promoted_at": now, **record})
 
 
-def _folder(where: Storage, project: str, version: str) -> Path:
-    folder = storage.fetch(where, where.own("bentoml", "models", project, version))
-    if not folder.is_dir():
+def version_folder(where: Storage, project: str, version: str) -> Path:
+    """The folder of a version in the model store.
+
+    Raises:
+        GateError: where the store has none.
+    """
+    folder = storage.fetch(where, Places(where, project).version(version))
+    if not storage.is_name(version) or not folder.is_dir():
         raise GateError(f"the model store has no version {version} of {project}", f"see: skewless models {project}")
     return folder
 

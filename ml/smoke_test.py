@@ -18,11 +18,12 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ml import bundle as bundles
 from ml import contract as contracts
-from ml import online, storage, warehouse
-from ml.contract import Contract
-from ml.errors import SkewlessError
-from ml.hashing import hash_file, hash_json
+from ml import provenance, storage, warehouse
+from ml.errors import GateError, SkewlessError
+from ml.online.parse import request_row
+from ml.places import Places
 from ml.storage import Storage
 
 SINGLE, LIST_SIZE = 300, 500
@@ -36,9 +37,10 @@ def service_command(port: int, host: str) -> list[str]:
     return [bentoml, "serve", "serving.service:Predictor", "--host", host, "--port", str(port)]
 
 
-def service_environment(where: Storage, project: str) -> dict[str, str]:
+def service_environment(where: Storage, project: str, bundle: str | None = None) -> dict[str, str]:
+    """What the service reads when it starts. `bundle`: the one to serve, or the champion."""
     home = str(storage.working_folder(where, where.own("bentoml")))
-    return {**warehouse.environment(where), "SKEWLESS_PROJECT": project, "BENTOML_HOME": home}
+    return {**warehouse.environment(where), "SKEWLESS_PROJECT": project, "SKEWLESS_BUNDLE": bundle or "", "BENTOML_HOME": home}
 
 
 def free_port() -> int:
@@ -58,11 +60,11 @@ def is_taken(host: str, port: int) -> bool:
 
 
 @contextlib.contextmanager
-def service(where: Storage, checkout: Path, project: str) -> Iterator[int]:
+def service(where: Storage, checkout: Path, project: str, bundle: str | None = None) -> Iterator[int]:
     """The service as its own process on a free port, ready when the block begins and gone when it ends."""
     port = free_port()
     log_path = storage.working_folder(where, where.own("logs")) / f"serve-{project}.log"
-    environment = {**service_environment(where, project), "SKEWLESS_SOURCE": "rehearsal"}
+    environment = {**service_environment(where, project, bundle), "SKEWLESS_SOURCE": "smoke_test"}
     with open(log_path, "w") as log:
         process = subprocess.Popen(
             service_command(port, "127.0.0.1"), cwd=checkout, env=environment,
@@ -81,49 +83,51 @@ def service(where: Storage, checkout: Path, project: str) -> Iterator[int]:
                 process.wait()
 
 
-def rehearse(where: Storage, checkout: Path, project: str, bundle: Path, progress: Progress) -> tuple[dict[str, Any], bool]:
-    """Ask the service about the snapshot's test and out-of-time rows; what it said, and whether that stood already."""
-    about = json.loads((bundle / "bundle.json").read_text())
-    code = {
-        str(path.relative_to(checkout)): hash_file(path)
-        for folder in (checkout / "serving", checkout / "ml")
-        for path in sorted(folder.rglob("*.py"))
-    }
-    key = where.own(project, "rehearsals", f"{hash_json([about['id'], code])[:12]}.json")
-    known = storage.read_json(where, key)
-    if known:
-        return known, True
-    contract = contracts.load(bundle / "contract.json")
-    frozen = pq.read_table(storage.fetch(where, where.own(project, "snapshots", about["snapshot"], "requests.parquet")))
-    held_back = frozen.filter(pc.field(contract.only("split")).isin(["test", "out_of_time"]))
-    rows, truth = (
-        _bodies(contract, held_back.select([column.name for column in contract.inputs]).to_pylist()),
-        held_back[contract.only("target")].to_pylist(),
-    )
-    with service(where, checkout, project) as port:
-        record = {"model_version": about["id"], **_ask(port, rows, truth, contract.task, progress)}
-    storage.write_json(where, key, record)
-    return record, False
+def smoke_test(places: Places, checkout: Path, bundle: Path, progress: Progress) -> tuple[dict[str, Any], bool]:
+    """Ask the service with this bundle about the snapshot's test and out-of-time rows; what it said, and whether that was stored already.
 
-
-def _bodies(contract: Contract, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: online.to_json_value(value) for name, value in row.items() if value is not None} for row in rows]
+    Raises:
+        GateError: when one of these rows is refused: the warehouse has judged all of them good.
+    """
+    where, about = places.where, bundles.about(bundle)
+    key = places.smoke_test(provenance.key("ml.smoke_test", "serving.service", bundle=about.id))
+    record = storage.read_json(where, key)
+    unchanged = record is not None
+    if record is None:
+        contract = contracts.load(bundle / "contract.json")
+        frozen = pq.read_table(storage.fetch(where, f"{places.snapshot(about.snapshot)}/requests.parquet"))
+        held_back = frozen.filter(pc.field(contract.only("split")).isin(["test", "out_of_time"]))
+        rows = [request_row(row) for row in held_back.select([column.name for column in contract.inputs]).to_pylist()]
+        truth = held_back[contract.only("target")].to_pylist()
+        with service(where, checkout, places.project, about.id) as port:
+            record = {"model_version": about.id, **_ask(port, rows, truth, contract.task, progress)}
+        storage.write_json(where, key, record)
+    if record["refused"]:
+        raise GateError(
+            f"the service refuses {record['refused']:,} of {record['asked']:,} held-back rows, first: {record['first_refusal']}",
+            "a request must be judged as the warehouse judged the same row; look at the rule or the input that is named",
+        )
+    return record, unchanged
 
 
 def _ask(port: int, rows: list[dict[str, Any]], truth: list[Any], task: str, progress: Progress) -> dict[str, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     empty = [_timed(connection, "GET", "/livez", None)[0] for _ in range(SINGLE)]
-    seconds, answers, refused = [], [], 0
+    seconds: list[float] = []
+    answers: list[float | None] = []
+    refused, first_refusal = 0, ""
     for row in rows[:SINGLE]:
         took, status, body = _timed(connection, "POST", "/predict", row)
         seconds.append(took)
         answers.append(body.get("prediction"))
         refused += status != 200
+        first_refusal = first_refusal or _said(status, body)
         progress("asking the service", len(answers), len(rows))
     for start in range(SINGLE, len(rows), LIST_SIZE):
         part = rows[start : start + LIST_SIZE]
         _, status, body = _timed(connection, "POST", "/predict", part)
-        refused += len(part) if status != 200 else 0
+        refused += len({refusal["row"] for refusal in body.get("refusals", [])} or part) if status != 200 else 0
+        first_refusal = first_refusal or _said(status, body)
         answers += [answer["prediction"] for answer in body["predictions"]] if status == 200 else [None] * len(part)
         progress("asking the service", len(answers), len(rows))
     connection.close()
@@ -137,12 +141,21 @@ def _ask(port: int, rows: list[dict[str, Any]], truth: list[Any], task: str, pro
         "asked": len(rows),
         "answered": len(pairs),
         "refused": refused,
+        "first_refusal": first_refusal,
         **error,
         "p50_ms": _quantile(seconds, 0.5),
         "p99_ms": _quantile(seconds, 0.99),
         "empty_p50_ms": _quantile(empty, 0.5),
         "ratio_to_empty": round(_quantile(seconds, 0.5) / _quantile(empty, 0.5), 1),
     }
+
+
+def _said(status: int, body: dict[str, Any]) -> str:
+    """What a refusing answer says of its first row; nothing for a good one."""
+    if status == 200:
+        return ""
+    first = (body.get("refusals") or [{}])[0]
+    return f"status {status}, {first.get('field', '')} {first.get('value', '')!r}: {first.get('message') or body.get('error')}"
 
 
 def _timed(connection: http.client.HTTPConnection, method: str, path: str, payload: Any) -> tuple[float, int, dict[str, Any]]:

@@ -10,23 +10,22 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from ml import contract as contracts
-from ml import storage, warehouse
-from ml.contract import Contract, leakage, online_sql
+from ml import provenance, storage, warehouse
+from ml.contract import Contract
 from ml.contract import manifest as manifests
 from ml.errors import GateError
-from ml.hashing import BUCKETS, hash_json, hash_tree
+from ml.hashing import BUCKETS, hash_tree
+from ml.places import Places, make_current
 from ml.storage import Storage
 
-FORMAT = 1
-REQUEST_ROWS = 12_000  # a receipt needs 10,000; the rest is margin for projects that quarantine at the door
+REQUEST_ROWS = 12_000  # a receipt needs 10,000
 SHARD_ROWS = 1_000_000
 Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A frozen snapshot: its id, its rows by split, and whether it stood already."""
+    """A frozen snapshot: its id, its rows by split, and whether it was taken before."""
 
     id: str
     key: str
@@ -34,24 +33,18 @@ class Snapshot:
     unchanged: bool
 
 
-def read_contract(where: Storage, checkout: Path, project: str, progress: Progress) -> tuple[Contract, dict[str, Any]]:
-    """The contract of a project as its files now stand, checked, and the manifest that it was read from."""
-    manifest = warehouse.compiled_manifest(where, checkout, project, progress)
-    contract = online_sql.complete(contracts.from_manifest(manifest, project), manifest)
-    leakage.require_known(contract, manifest)
-    return contract, manifest
-
-
-def take(where: Storage, checkout: Path, project: str, load_ids: list[str], progress: Progress) -> Snapshot:
+def take(where: Storage, checkout: Path, contract: Contract, manifest: dict[str, Any], load_ids: list[str], progress: Progress) -> Snapshot:
     """Freeze the project's feature table with all that must agree with it, and make that the current snapshot.
+
+    `manifest`: the compiled one that the contract was read from.
 
     Raises:
         GateError: unless one build is green for every ancestor of the feature table.
     """
-    contract, manifest = read_contract(where, checkout, project, progress)
+    project, places = contract.project, Places(where, contract.project)
     warehouse.require_green(where, checkout, project, load_ids)
     identity = _identity(where, contract, manifest, load_ids)
-    key = where.own(project, "snapshots", identity)
+    key = places.snapshot(identity)
     record = storage.read_json(where, f"{key}/snapshot.json")
     if record is None:
         with (
@@ -66,20 +59,8 @@ def take(where: Storage, checkout: Path, project: str, load_ids: list[str], prog
         unchanged = False
     else:
         unchanged = True
-    storage.write_json(where, where.own(project, "snapshot.json"), {"id": identity})
+    make_current(places, "snapshot", identity)
     return Snapshot(identity, key, record["counts"], unchanged)
-
-
-def current(where: Storage, project: str) -> tuple[str, Path]:
-    """The id and the folder of the current snapshot.
-
-    Raises:
-        GateError: where none was taken.
-    """
-    pointer = storage.read_json(where, where.own(project, "snapshot.json"))
-    if pointer is None or not storage.exists(where, where.own(project, "snapshots", pointer["id"])):
-        raise GateError(f"project {project} has no snapshot in workspace {where.workspace}", f"run: skewless snapshot {project}")
-    return pointer["id"], storage.fetch(where, where.own(project, "snapshots", pointer["id"]))
 
 
 def _identity(where: Storage, contract: Contract, manifest: dict[str, Any], load_ids: list[str]) -> str:
@@ -89,7 +70,7 @@ def _identity(where: Storage, contract: Contract, manifest: dict[str, Any], load
         for name in sorted(warehouse.ancestors(manifest, manifests.features_node(manifest, contract.project)["unique_id"]))
     ]
     sql = {node["unique_id"]: (node.get("compiled_code") or node["checksum"]["checksum"]).replace(where.root, "") for node in needed}
-    return hash_json([FORMAT, load_ids, sql, contract.to_json()])[:12]
+    return provenance.key("ml.snapshot", loads=load_ids, sql=sql, contract=contract.to_json())
 
 
 def _freeze(opened: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, scratch: Path, progress: Progress) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -55,6 +56,11 @@ def open_storage(root: str, workspace: str) -> Storage:
             "set SKEWLESS_WORKSPACE to small letters, digits and underscores",
         )
     return Storage(os.path.abspath(os.path.expanduser(root)), workspace)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be one part of a key: a name, and no way to another folder."""
+    return bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", text))
 
 
 def exists(storage: Storage, key: str) -> bool:

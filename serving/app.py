@@ -1,6 +1,5 @@
 """The routes. Mounted in the BentoML service as an ASGI app, because BentoML's own API route costs more than the answer."""
 
-import json
 import logging
 import time
 import uuid
@@ -11,24 +10,23 @@ from typing import Any
 
 import bentoml
 import prometheus_client
-import pyarrow as pa
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ml import bundle as bundles
-from ml import online, registry, storage
-from ml import predictor as answers
-from ml.bundle import Bundle
-from ml.online import Refusal
-from ml.predictor import Predictions
+from ml import answers, registry, storage
+from ml.answers import Answered
+from ml.bundle import Bundle, receipt
+from ml.online.parse import Refusal, describe
+from ml.places import Places
 from serving.openapi import describe_service
 from serving.page import render
 
 MAX_BYTES = 8 << 20
 MAX_ROWS = 10_000
+MAX_REFUSALS = 100  # that a body lists; it counts them all
 DIRECT_ROWS = 64  # a thread's hand-over costs more than so few rows
 log = logging.getLogger("skewless.serving")
 # The monitor warns of every value whose role it does not know; ours are the roles of the contract.
@@ -53,7 +51,8 @@ class Champion:
     root: str
     workspace: str
     project: str
-    source: str = "request"  # what its rows are logged as: requests, or a rehearsal
+    source: str = "request"  # what its rows are logged as: requests, or a smoke test
+    pinned: str | None = None  # serve this bundle, whichever is champion
     served: Served | None = None
     refused: str | None = None  # the version of the record that could not be loaded
     log_path: str = ""
@@ -64,8 +63,11 @@ class Champion:
         """Load the champion, answer its example once, and fail the start of the worker if either is impossible."""
         where = storage.open_storage(self.root, self.workspace)
         self.stamp = registry.champion_stamp(where, self.project)  # before the record is read: what changes after it is seen
-        served = load_served(registry.champion_folder(where, self.project))
-        self.log_path = str(storage.working_folder(where, where.own(self.project, "predictions")))
+        places = Places(where, self.project)
+        pinned = self.pinned
+        folder = registry.version_folder(where, self.project, pinned) if pinned else registry.champion_folder(where, self.project)
+        served = load_served(places, folder)
+        self.log_path = str(storage.working_folder(where, places.predictions()))
         self.served = served
 
     def refresh(self) -> bool:
@@ -76,14 +78,14 @@ class Champion:
         """
         where = storage.open_storage(self.root, self.workspace)
         stamp = registry.champion_stamp(where, self.project)
-        if stamp is None or stamp == self.stamp:
+        if self.pinned or stamp is None or stamp == self.stamp:
             return False
         self.stamp, version = stamp, "unknown"
         try:
             folder = registry.champion_folder(where, self.project)
             version = folder.name
             if self.served is None or self.served.bundle.id != version:
-                self.served = load_served(folder)
+                self.served = load_served(Places(where, self.project), folder)
                 log.warning("%s:%s serves from now on", self.project, version)
             self.refused = None
         except Exception as error:  # whatever is wrong with the new one, the old one goes on
@@ -93,11 +95,11 @@ class Champion:
         return True
 
 
-def load_served(folder: Path) -> Served:
-    """A verified bundle that has answered its own example."""
-    loaded = bundles.load(folder)
-    answer, _ = answer_rows(loaded, [loaded.contract.example()], "example")
-    return Served(loaded, describe_service(loaded, answer))
+def load_served(places: Places, folder: Path) -> Served:
+    """A verified bundle with a receipt for this code, that has answered its own example."""
+    loaded = receipt.load(places, folder)
+    answered = answers.answer(loaded, [loaded.contract.example()], whole=True)
+    return Served(loaded, describe_service(loaded, body_of(loaded, answered, "example")))
 
 
 @dataclass(frozen=True)
@@ -110,32 +112,20 @@ class Metrics:
     seconds: prometheus_client.Histogram
 
 
-def answer_rows(
-    bundle: Bundle, rows: list[Any], request_id: str
-) -> tuple[dict[str, Any], tuple[pa.Table, Predictions, list[list[str]]] | None]:
-    """The body that answers rows, and what is to be logged; or a body with refusals, and None."""
-    inputs, refusals = online.parse(bundle.contract, rows)
-    if not refusals:
-        refusals, flags = bundle.online.judge(inputs)
-    if refusals:
-        return refused(refusals, request_id), None
-    features = bundle.online.features(inputs)
-    predicted = answers.predict(bundle.model, features)
-    refusals = online.out_of_range(bundle.contract, features, predicted.prediction)
-    if refusals:
-        return refused(refusals, request_id), None
+def body_of(bundle: Bundle, answered: Answered, request_id: str) -> dict[str, Any]:
+    """The body that answers a list of rows."""
+    predicted = answered.predictions
     predictions = [
         {
             "prediction": float(predicted.prediction[row]),
             "interval": None
             if predicted.lower is None or predicted.upper is None
             else [float(predicted.lower[row]), float(predicted.upper[row])],
-            "flags": flags[row],
+            "flags": answered.flags[row],
         }
-        for row in range(len(rows))
+        for row in range(len(answered.rows))
     ]
-    body = {"request_id": request_id, "model_version": bundle.id, "predictions": predictions}
-    return body, (features, predicted, flags)
+    return {"request_id": request_id, "model_version": bundle.id, "predictions": predictions}
 
 
 def refused(refusals: list[Refusal], request_id: str) -> dict[str, Any]:
@@ -143,7 +133,7 @@ def refused(refusals: list[Refusal], request_id: str) -> dict[str, Any]:
     return {
         "error": f"{rows} row{'s' if rows > 1 else ''} refused, nothing predicted",
         "request_id": request_id,
-        "refusals": [refusal.to_dict() for refusal in refusals[:100]],
+        "refusals": [refusal.to_dict() for refusal in refusals[:MAX_REFUSALS]],
         "refusal_count": len(refusals),
     }
 
@@ -152,20 +142,27 @@ def build_app(champion: Champion) -> Starlette:
     """The ASGI app over a champion that is loaded later, when the worker starts."""
     metrics = Metrics(
         prometheus_client.Counter("skewless_predictions", "Rows predicted", ["project", "version"]),
-        prometheus_client.Counter("skewless_refusals", "Rules broken at the door", ["project", "rule"]),
+        prometheus_client.Counter("skewless_refusals", "Rules broken by rows that were refused", ["project", "rule"]),
         prometheus_client.Counter("skewless_flags", "Flag rules broken by rows that were served", ["project", "rule"]),
         prometheus_client.Histogram("skewless_predict_seconds", "Time from parsed body to answer", ["project"]),
     )
 
     async def predict(request: Request) -> Response:
         request_id = uuid.uuid4().hex
+        try:
+            return await respond(request, request_id)
+        except Exception:  # whatever it is, the client gets JSON, and the log the same id
+            log.exception("request %s ended in an unexpected error", request_id)
+            return _error(500, "an unexpected error; the service's log has it under this request id", request_id)
+
+    async def respond(request: Request, request_id: str) -> Response:
         if champion.served is None:
             return _error(503, "no champion is loaded yet", request_id)
         body = await _body(request)
         if body is None:
             return _error(413, f"the body is larger than {MAX_BYTES:,} bytes; send fewer rows at a time", request_id)
         try:
-            payload = json.loads(body, parse_constant=_refuse_constant)
+            payload = answers.decode(body)
         except (ValueError, RecursionError) as error:
             return _error(400, f"the body is no JSON: {error}", request_id)
         rows = payload if isinstance(payload, list) else [payload]
@@ -176,17 +173,18 @@ def build_app(champion: Champion) -> Starlette:
         bundle = champion.served.bundle  # only now: a body that trickles in holds no old bundle
         began = time.perf_counter()
         if len(rows) <= DIRECT_ROWS:
-            answer, logged = answer_rows(bundle, rows, request_id)
+            answered = answers.answer(bundle, rows, whole=True)
         else:
-            answer, logged = await run_in_threadpool(answer_rows, bundle, rows, request_id)
+            answered = await run_in_threadpool(answers.answer, bundle, rows, whole=True)
         metrics.seconds.labels(champion.project).observe(time.perf_counter() - began)
-        if logged is None:
-            for refusal in answer["refusals"]:
-                metrics.refusals.labels(champion.project, refusal["rule"]).inc()
-            return JSONResponse(answer, 422)
-        _log(champion, bundle, request_id, *logged)
+        if answered.refusals:
+            for refusal in answered.refusals[:MAX_REFUSALS]:
+                metrics.refusals.labels(champion.project, refusal.rule).inc()
+            return JSONResponse(refused(answered.refusals, request_id), 422)
+        answer = body_of(bundle, answered, request_id)
+        _log(champion, bundle, request_id, answered)
         metrics.predictions.labels(champion.project, bundle.id).inc(len(rows))
-        for name in (name for row in logged[2] for name in row):
+        for name in (name for row in answered.flags for name in row):
             metrics.flags.labels(champion.project, name).inc()
         if not isinstance(payload, list):
             (only,) = answer.pop("predictions")
@@ -218,7 +216,7 @@ def build_app(champion: Champion) -> Starlette:
 
 
 def describe_contract(bundle: Bundle) -> dict[str, Any]:
-    """What a client may know: the inputs, the rules at the door, what is predicted, and by which version."""
+    """What a client may know: the inputs, the rules that are enforced, what is predicted, and by which version."""
     contract = bundle.contract
     target = next(column for column in contract.columns if column.role == "target")
     return {
@@ -227,7 +225,7 @@ def describe_contract(bundle: Bundle) -> dict[str, Any]:
         "task": contract.task,
         "predicts": {"name": target.name, "unit": target.unit or None, "description": target.description},
         "interval_coverage": bundle.model.calibration.get("coverage"),
-        "inputs": [online.describe(column) for column in contract.inputs],
+        "inputs": [describe(column) for column in contract.inputs],
         "rules": [
             {"name": rule.name, "action": rule.action, "inputs": list(rule.inputs), "description": rule.description}
             for rule in contract.rules
@@ -239,8 +237,9 @@ def describe_contract(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _log(champion: Champion, bundle: Bundle, request_id: str, features: pa.Table, predicted: Predictions, flags: list[list[str]]) -> None:
+def _log(champion: Champion, bundle: Bundle, request_id: str, answered: Answered) -> None:
     """One JSON line a row, by BentoML's monitor: the features and the answer, for drift and for later outcomes."""
+    features, predicted = answered.features, answered.predictions
     now, count = datetime.now(UTC).isoformat(timespec="milliseconds"), features.num_rows
     with bentoml.monitor(bundle.id, monitor_class="default", monitor_options={"log_path": champion.log_path}) as monitor:
         if champion.logged != bundle.id:
@@ -257,7 +256,7 @@ def _log(champion: Champion, bundle: Bundle, request_id: str, features: pa.Table
         if predicted.lower is not None and predicted.upper is not None:
             monitor.log_batch(predicted.lower.tolist(), "prediction_lower", "prediction", "numerical")
             monitor.log_batch(predicted.upper.tolist(), "prediction_upper", "prediction", "numerical")
-        monitor.log_batch([" ".join(names) for names in flags], "flags", "flags", "categorical")
+        monitor.log_batch([" ".join(names) for names in answered.flags], "flags", "flags", "categorical")
 
 
 async def _body(request: Request) -> bytes | None:
@@ -275,10 +274,6 @@ async def _body(request: Request) -> bytes | None:
     except ClientDisconnect:
         log.info("a client left before its request was read")
     return b"".join(parts)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is a word of JavaScript, not of JSON")
 
 
 def _error(status: int, message: str, request_id: str) -> Response:

@@ -25,6 +25,7 @@ champion = Champion(
     workspace=os.environ.get("SKEWLESS_WORKSPACE", "default"),
     project=os.environ.get("SKEWLESS_PROJECT", ""),
     source=os.environ.get("SKEWLESS_SOURCE", "request"),
+    pinned=os.environ.get("SKEWLESS_BUNDLE") or None,
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ml import storage
 from ml.errors import SkewlessError
 from ml.hashing import hash_file, hash_tree
+from ml.places import Places
 from ml.storage import Storage
 
 SHOWN = 3
@@ -182,7 +183,7 @@ def _bundle_keys(where: Storage, project: str) -> list[str]:
 
 
 def _bundles(where: Storage, project: str, deep: bool) -> Iterator[Check]:
-    """Every bundle has its files and a good receipt; deep: all of them verify as they must before they serve."""
+    """Every bundle has its files; deep: all of them verify as they must before they serve."""
     from ml import bundle
 
     keys, problems = _bundle_keys(where, project), []
@@ -192,9 +193,8 @@ def _bundles(where: Storage, project: str, deep: bool) -> Iterator[Check]:
             if deep:
                 bundle.verify(folder)
                 continue
-            record, receipt = (storage.read_json(where, f"{key}/{name}.json") for name in ("bundle", "receipt"))
+            record = storage.read_json(where, f"{key}/bundle.json")
             wrong = ["it has no record"] if record is None else _differing(folder, record["files"], "*", False)
-            wrong += [] if receipt and receipt.get("ok") is True else ["it has no good receipt"]
             problems += [f"{key.removeprefix(where.own() + '/')}: {what}" for what in wrong]
         except SkewlessError as error:
             problems.append(f"{key.removeprefix(where.own() + '/')}: {error}")
@@ -206,6 +206,7 @@ def _bundles(where: Storage, project: str, deep: bool) -> Iterator[Check]:
 def _champion(where: Storage, project: str) -> Iterator[Check]:
     """The version that serves is there and verifies."""
     from ml import bundle, registry
+    from ml.bundle import receipt
 
     name, record = f"{project}: champion", registry.champion(where, project)
     if record is None:
@@ -214,13 +215,15 @@ def _champion(where: Storage, project: str) -> Iterator[Check]:
         yield judged(name, ["a version is packaged and none is champion"] if packaged else [], "none yet", do, "warn")
         return
     try:
-        bundle.verify(registry.champion_folder(where, project))
+        receipt.require(Places(where, project), bundle.verify(registry.champion_folder(where, project)).id)
     except SkewlessError as error:
         place = where.uri(where.own("bentoml", "models", project, record["version"]))
-        do = f"delete {place} and run: skewless package {project}; or serve the one before: skewless rollback {project}"
+        again = f"delete {place} and run: skewless package {project}"
+        do = error.hint if "receipt" in str(error) else f"{again}; or serve the one before: skewless rollback {project}"
         yield Check(name, "fail", str(error), do)
         return
-    yield Check(name, "ok", f"{record['version']} verifies, champion since {record['promoted_at'][:16].replace('T', ' ')}")
+    since = record["promoted_at"][:16].replace("T", " ")
+    yield Check(name, "ok", f"{record['version']} verifies, with a receipt for this code; champion since {since}")
 
 
 def _differing(folder: Path, recorded: dict[str, str], beside: str, deep: bool) -> list[str]:

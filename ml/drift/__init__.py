@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml import contract as contracts
-from ml import storage
+from ml import provenance, storage
 from ml.contract import Contract
 from ml.drift import finding, live, outcomes, page, series, source, whole
 from ml.drift.source import LEAST_ROWS
 from ml.errors import GateError, UsageError
-from ml.hashing import hash_json, hash_tree
+from ml.places import Places
 from ml.storage import Storage
 
 __all__ = ["LEAST_ROWS", "Asked", "Findings", "drift"]
@@ -31,13 +31,14 @@ Progress = Callable[[str, float, float], None]
 @dataclass(frozen=True)
 class Asked:
     """What to judge and how: with Evidently's page or without; out-of-time rows of the snapshot instead of the log; the
-    unit of the windows, or None to choose one; a file of outcomes to keep first.
+    unit of the windows, or None to choose one; a file of outcomes to keep first; the snapshot to replay, or None to choose it.
     """
 
     page: bool = True
     replay: bool = False
     window: str | None = None
     outcomes: Path | None = None
+    snapshot: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def drift(where: Storage, project: str, bundle: Path, asked: Asked, progress: Pr
     """Compare what the champion has answered with its reference sample, as a whole and window by window.
 
     It is drift when the newest complete window with LEAST_ROWS rows has drifted, or the whole, or when the live error of either lies
-    beyond chance above that on test. An older window that drifted is history: it stands in the series and is no verdict.
+    beyond chance above that on test. An older window that drifted is history: it is shown in the series and is no verdict.
     Thresholds are data: `meta.ml.drift` of the feature table, `drift` of a column.
 
     Raises:
@@ -66,15 +67,13 @@ def drift(where: Storage, project: str, bundle: Path, asked: Asked, progress: Pr
     if asked.replay and asked.outcomes:
         raise UsageError("a replay needs no outcomes: the snapshot holds the truth", "give --replay or --outcomes, not both")
     given = outcomes.keep(where, contract, asked.outcomes, progress) if asked.outcomes else None
-    log = storage.fetch(where, where.own(project, "predictions", bundle.name))
-    frozen = source.replayable(where, project, bundle) if asked.replay else None
+    places = Places(where, project)
+    log = storage.fetch(where, f"{places.predictions()}/{bundle.name}")
+    frozen = source.replayable(where, project, bundle, asked.snapshot) if asked.replay else None
     kept = [] if frozen else outcomes.files(where, project)
     rows_state = frozen[0] if frozen else [source.log_state(log), [Path(path).name for path in kept]]
-    code = hash_tree(Path(__file__).parent)
-    state = hash_json(
-        [{name: value for name, value in code.items() if name.endswith(".py")}, bundle.name, rows_state, asked.window, contract.to_json()]
-    )
-    known = _known(where, project, state)
+    state = provenance.key("ml.drift", bundle=bundle.name, rows=rows_state, window=asked.window)
+    known = _known(places, state)
     if known is not None and (known.page or not asked.page):
         return Findings(known.drifted, known.record, known.key, known.page, unchanged=True, outcomes=given.id if given else None)
     with storage.scratch_folder(where) as scratch, source.connect(scratch) as opened:
@@ -102,7 +101,7 @@ def drift(where: Storage, project: str, bundle: Path, asked: Asked, progress: Pr
             "reference_rows": reference.num_rows,
             "outcomes": [] if frozen else outcomes.describe(opened, log, kept),
         }
-    key = where.own(project, "drift", f"{record['at'].replace(':', '').replace('+0000', 'Z')}-{state[:8]}")
+    key = f"{places.drift()}/{record['at'].replace(':', '').replace('+0000', 'Z')}-{state[:8]}"
     storage.write_json(where, f"{key}.json", record)
     shown = None
     if asked.page:
@@ -166,12 +165,13 @@ def _judge(
     }
 
 
-def _known(where: Storage, project: str, state: str) -> Findings | None:
+def _known(places: Places, state: str) -> Findings | None:
     """The verdict that was given on the same rows, if any."""
-    names = storage.names(where, where.own(project, "drift"))
+    where = places.where
+    names = storage.names(where, places.drift())
     stems = [name.removesuffix(".json") for name in names if name.endswith(f"-{state[:8]}.json")]
     for stem in reversed(stems):
-        key = where.own(project, "drift", stem)
+        key = f"{places.drift()}/{stem}"
         record = storage.read_json(where, f"{key}.json")
         if record["state"] == state:
             return Findings(record["drifted"], record, f"{key}.json", f"{key}.html" if f"{stem}.html" in names else None)

@@ -12,9 +12,11 @@ import duckdb
 import pyarrow as pa
 
 from ml import contract as contracts
-from ml import snapshot, storage
+from ml import storage
 from ml.contract import Contract
 from ml.errors import GateError
+from ml.places import Places
+from ml.places import identity as newest
 from ml.storage import Storage
 
 TYPES = {"text": "varchar", "integer": "bigint", "double": "double", "boolean": "boolean", "timestamp": "timestamp", "date": "date"}
@@ -22,13 +24,13 @@ ANSWERS = ("prediction", "prediction_lower", "prediction_upper")
 LEAST_ROWS = 100  # fewer say nothing: not of a log, not of a window
 MEMORY = "1GB"  # beyond it DuckDB goes on in the scratch folder
 TRAINING_ROWS = 200_000
-NAMES = {"request": "rows of requests", "rehearsal": "rows of the rehearsal"}
+NAMES = {"request": "rows of requests", "smoke_test": "rows of the smoke test"}
 Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)
 class Source:
-    """What stands in the relation `judged`: kind (request, rehearsal, out_of_time), its name in a sentence, and counts.
+    """What stands in the relation `judged`: kind (request, smoke_test, out_of_time), its name in a sentence, and counts.
 
     Columns of `judged`: _id, _at (timestamp, or null), _group (what resampling keeps together), _truth (double, or null),
     the prediction, its bounds, and every feature.
@@ -53,7 +55,7 @@ def log_files(log: Path) -> list[str]:
 def from_log(opened: duckdb.DuckDBPyConnection, log: Path, truths: list[str], contract: Contract) -> Source:
     """The prediction log of one version. `_at` is when it was asked, in UTC: a request does not carry the time of its event.
 
-    Requests are judged once there are LEAST_ROWS of them; until then, the held-back rows of the rehearsal. A line that
+    Requests are judged once there are LEAST_ROWS of them; until then, the held-back rows of the smoke test. A line that
     is no JSON, or that has no prediction_id, is counted and left out. `truths`: the files that `outcomes` keeps.
     """
     names = [column.name for column in contract.features]
@@ -69,7 +71,7 @@ def from_log(opened: duckdb.DuckDBPyConnection, log: Path, truths: list[str], co
     _keep_truth(opened, truths, contract)
     ((unreadable,),) = opened.execute("select count(*) - count(prediction_id) from logged").fetchall()
     counts = dict(opened.execute("select source, count(*) from logged where prediction_id is not null group by source").fetchall())
-    kind = "rehearsal" if counts.get("request", 0) < LEAST_ROWS <= counts.get("rehearsal", 0) else "request"
+    kind = "smoke_test" if counts.get("request", 0) < LEAST_ROWS <= counts.get("smoke_test", 0) else "request"
     opened.execute(f"""
         create view judged as
         select logged.prediction_id as _id, try_cast(predicted_at as timestamp) as _at,
@@ -103,7 +105,7 @@ def add_training_rows(opened: duckdb.DuckDBPyConnection, where: Storage, bundle:
     their snapshot is gone.
     """
     identity = json.loads((bundle / "bundle.json").read_text())["snapshot"]
-    folder = storage.fetch(where, where.own(contract.project, "snapshots", identity))
+    folder = storage.fetch(where, Places(where, contract.project).snapshot(identity))
     return folder.is_dir() and _answer(opened, "training", folder, "train", bundle, contract, TRAINING_ROWS, progress) > 0
 
 
@@ -149,13 +151,17 @@ def _answer(
     return total
 
 
-def replayable(where: Storage, project: str, bundle: Path) -> tuple[str, Path]:
+def replayable(where: Storage, project: str, bundle: Path, asked: str | None = None) -> tuple[str, Path]:
     """The snapshot whose out-of-time rows the champion can answer: the current one, if its feature SQL, lookups and
     feature columns are still the champion's; else the one that the champion was made from.
     """
     about = json.loads((bundle / "bundle.json").read_text())
-    own = (about["snapshot"], storage.fetch(where, where.own(project, "snapshots", about["snapshot"])))
-    identity, folder = snapshot.current(where, project)
+    places = Places(where, project)
+    own = (about["snapshot"], storage.fetch(where, places.snapshot(about["snapshot"])))
+    if asked is not None:
+        return asked, storage.fetch(where, places.snapshot(asked))
+    identity = newest(places, "snapshot")
+    folder = storage.fetch(where, places.snapshot(identity))
     files = json.loads((folder / "snapshot.json").read_text())["files"]
     needed = {name: value for name, value in about["files"].items() if name == "online.sql" or name.startswith("lookups/")}
     same = contracts.load(folder / "contract.json").features == contracts.load(bundle / "contract.json").features

@@ -9,44 +9,43 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml import contract as contracts
-from ml import dataset, predictor, storage
+from ml import dataset, predictor, provenance, storage
 from ml.contract import Contract
-from ml.errors import GateError
 from ml.evaluate import baselines
 from ml.evaluate.slices import in_order, labels
-from ml.hashing import hash_code
+from ml.hashing import hash_tree
 from ml.metrics import Answers, answers_of, by_slice, difference, metric_name, metrics
+from ml.places import Places
 from ml.storage import Storage
 
 SPLITS = ("test", "out_of_time")
 KEPT_ROWS = 50_000  # of each split, for pictures; a prefix of the shards is a random sample
-CODE = ("predictor.py", "evaluate/baselines.py", "evaluate/__init__.py", "metrics.py", "evaluate/slices.py")  # what the numbers depend on, besides weights and data
 Progress = Callable[[str, float, float], None]
 
 
-def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str, Any], bool]:
-    """The metrics of the current run, and whether they stood already.
+def evaluate(where: Storage, project: str, run: str, progress: Progress) -> tuple[dict[str, Any], bool]:
+    """The metrics of a run, and whether they were stored already.
 
     The test split is read here and nowhere else in training.
     """
-    pointer = current_run(where, project)
-    run_key = where.own(project, "runs", pointer["id"])
-    code = hash_code(Path(__file__).parents[1], CODE)
-    key = f"{run_key}.metrics.json"
+    places = Places(where, project)
+    trained, snapshot = storage.fetch(where, places.run(run)), snapshot_of(places, run)
+    code = provenance.key("ml.evaluate", run=hash_tree(trained), snapshot=snapshot)
+    key = places.metrics(run)
     known = storage.read_json(where, key)
     if known and known["code"] == code:
         return known, True
-    folder = storage.fetch(where, where.own(project, "snapshots", pointer["snapshot"]))
+    folder = storage.fetch(where, places.snapshot(snapshot))
     contract = contracts.load(folder / "contract.json")
-    model = predictor.load_network(storage.fetch(where, run_key), contract)
-    others = baselines.answers(where, pointer["snapshot"], contract, folder, model.encoding, SPLITS, progress)
+    model = predictor.load_network(trained, contract)
+    others = baselines.answers(places, snapshot, contract, folder, model.encoding, SPLITS, progress)
 
     found: dict[str, Any] = {
         "project": project,
         "task": contract.task,
         "target": contract.only("target"),
-        "run": pointer["id"],
-        "snapshot": pointer["snapshot"],
+        "run": run,
+        "snapshot": snapshot,
         "code": code,
     }
     samples: list[pa.Table] = []
@@ -65,23 +64,14 @@ def evaluate(where: Storage, project: str, progress: Progress) -> tuple[dict[str
             found["baselines"][name] |= {f"{prefix}{metric}": value for metric, value in own.items() if metric not in ("rows", "groups")}
             found["baselines"][name][f"{prefix}difference"] = difference(answers, other, contract.task)
     found["gates"] = gates(found, contract)
-    storage.write_file(
-        where, f"{run_key}.answers.parquet", lambda path: pq.write_table(pa.concat_tables(samples), path, compression="zstd")
-    )
+    storage.write_file(where, places.answers(run), lambda path: pq.write_table(pa.concat_tables(samples), path, compression="zstd"))
     storage.write_json(where, key, found)
     return found, False
 
 
-def current_run(where: Storage, project: str) -> dict[str, str]:
-    """The id and the snapshot of the run that evaluate and package mean.
-
-    Raises:
-        GateError: where nothing was trained.
-    """
-    pointer = storage.read_json(where, where.own(project, "run.json"))
-    if pointer is None:
-        raise GateError(f"project {project} has no training run in workspace {where.workspace}", f"run: skewless train {project}")
-    return pointer
+def snapshot_of(places: Places, run: str) -> str:
+    """The id of the snapshot that a run was trained on."""
+    return str(storage.read_json(places.where, f"{places.run(run)}/training.json")["snapshot"])
 
 
 def _answers(

@@ -1,6 +1,5 @@
 """What the network must be better than: the mean, a line on one declared feature, gradient boosting, each fitted on train."""
 
-import importlib.metadata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,25 +7,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ml import dataset, encoding, storage
+from ml import dataset, encoding, provenance, storage
 from ml.contract import Contract
 from ml.encoding import Encoding
-from ml.hashing import hash_json
-from ml.storage import Storage
+from ml.places import Places
 
 BOOSTING: dict[str, Any] = {"max_iter": 300, "learning_rate": 0.06, "max_leaf_nodes": 31, "early_stopping": False, "random_state": 0}
 BOOSTING_ROWS = 1_000_000  # scikit-learn holds its rows in memory; a prefix of the shards is a nested sample
-FORMAT = 1
 Predict = Callable[[pa.RecordBatch], np.ndarray]
 Progress = Callable[[str, float, float], None]
 
 
 def answers(
-    where: Storage, snapshot_id: str, contract: Contract, folder: Path, fitted: Encoding, splits: tuple[str, ...], progress: Progress
+    places: Places, snapshot_id: str, contract: Contract, folder: Path, fitted: Encoding, splits: tuple[str, ...], progress: Progress
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Answers of each baseline by split; they depend on the snapshot alone, so they are kept beside it."""
-    identity = hash_json([FORMAT, snapshot_id, BOOSTING, importlib.metadata.version("scikit-learn")])[:12]
-    key = where.own(contract.project, "baselines", f"{identity}.npz")
+    """Answers of each baseline by split; they depend on the snapshot and on the encoding of the run, whose codes the trees see."""
+    where = places.where
+    made_from = provenance.key("ml.evaluate.baselines", snapshot=snapshot_id, encoding=encoding.to_json(fitted), splits=splits)
+    key = places.baselines(made_from)
     if not storage.exists(where, key):
         progress("fitting the baselines", 0, 0)
         fitters = {"mean": _fit_mean, "gradient_boosting": _fit_boosting}

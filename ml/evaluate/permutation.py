@@ -5,41 +5,40 @@ forests, 2001). The test split is not read. Features that say the same thing hid
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ml import contract as contracts
-from ml import dataset, predictor, storage
+from ml import dataset, predictor, provenance, storage
 from ml.contract import Contract
-from ml.evaluate import current_run
-from ml.hashing import hash_code
+from ml.evaluate import snapshot_of
+from ml.hashing import hash_tree
 from ml.metrics import Answers, answers_of, difference, loss, metric_name, summary
+from ml.places import Places
 from ml.storage import Storage
 
 MAX_ROWS = 100_000  # a prefix of the shards is a random sample
 SHUFFLES = 3
-CODE = ("evaluate/permutation.py", "predictor.py", "metrics.py")  # what the numbers depend on, besides weights and data
 Progress = Callable[[str, float, float], None]
 
 
-def ablate(where: Storage, project: str, progress: Progress) -> tuple[dict[str, Any], bool]:
+def ablate(where: Storage, project: str, run: str, progress: Progress) -> tuple[dict[str, Any], bool]:
     """Rows of {name, kind: feature or family, features, change, interval, earns}, worst loss first, and whether they stood already.
 
     `change`: the error with the feature shuffled less the error as it is, in the metric's unit; positive when the feature
     helps. The interval resamples whole groups, paired. `earns`: the interval lies above 0.
     """
-    pointer = current_run(where, project)
-    run_key = where.own(project, "runs", pointer["id"])
-    code, key = hash_code(Path(__file__).parents[1], CODE), f"{run_key}.ablation.json"
+    places = Places(where, project)
+    trained, snapshot = storage.fetch(where, places.run(run)), snapshot_of(places, run)
+    code, key = provenance.key("ml.evaluate.permutation", run=hash_tree(trained), snapshot=snapshot), places.ablation(run)
     known = storage.read_json(where, key)
     if known and known["code"] == code:
         return known, True
-    folder = storage.fetch(where, where.own(project, "snapshots", pointer["snapshot"]))
+    folder = storage.fetch(where, places.snapshot(snapshot))
     contract = contracts.load(folder / "contract.json")
-    model = predictor.load_network(storage.fetch(where, run_key), contract)
+    model = predictor.load_network(trained, contract)
     table = pa.Table.from_batches(dataset.first(dataset.record_batches(folder, "validation"), MAX_ROWS))
     truth = np.concatenate([dataset.target_values(batch, contract.only("target")) for batch in table.to_batches()])
     groups = [str(value) for value in table[contract.only("group")].to_pylist()]
@@ -55,7 +54,7 @@ def ablate(where: Storage, project: str, progress: Progress) -> tuple[dict[str, 
     name = metric_name(contract.task)
     record = {
         "project": project,
-        "run": pointer["id"],
+        "run": run,
         "code": code,
         "metric": name,
         "rows_read": len(truth),

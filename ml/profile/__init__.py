@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import storage
+from ml import provenance, storage
 from ml.errors import SkewlessError, UsageError
-from ml.hashing import hash_file, hash_json
 from ml.ingest import RawTable
+from ml.places import Places
 from ml.profile import suspicions
 from ml.profile.moments import Format, formats
 from ml.storage import Storage
@@ -55,11 +55,9 @@ def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[dict[s
     if not _rows(files):
         hint = f"read files into it: skewless ingest {table.project} FILE"
         raise UsageError(f"the raw table {table.name} of {table.project} is empty", hint)
-    here = Path(__file__)
-    code = [hash_file(here.with_name(name)) for name in ("__init__.py", "moments.py", "suspicions.py")]
     loads = [path.stem for path in files]
-    identity = hash_json([loads, list(table.columns), code, duckdb.__version__])[:12]
-    key = where.own(table.project, "profiles", f"{table.name}.json")
+    identity = provenance.key("ml.profile", loads=loads, columns=table.columns)
+    key = f"{Places(where, table.project).profiles()}/{table.name}.json"
     known = storage.read_json(where, key)
     if known and known["id"] == identity:
         return known, key, True

@@ -3,11 +3,10 @@
 import html
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
-from ml import storage
-from ml.hashing import hash_json, hash_tree
+from ml import provenance, storage
 from ml.metrics import metric_name
+from ml.places import Places
 from ml.report import data, life, model
 from ml.report.page import render
 from ml.report.sources import Sources, gather
@@ -28,14 +27,14 @@ def report(where: Storage, project: str, progress: Progress) -> tuple[str, list[
         GateError: where nothing has been evaluated yet.
     """
     found = gather(where, project, progress)
-    key = where.own("site", f"{project}.html")
-    code = [digest for name, digest in hash_tree(Path(__file__).parent).items() if name.endswith(".py")]
+    places = Places(where, project)
+    key = places.site()
     # The ledger is left out: this step's own row would make every page a new one.
     known = {name: value for name, value in vars(found).items() if name != "steps"}
-    state = hash_json([code, json.dumps(known, sort_keys=True, default=str)])
+    state = provenance.key("ml.report", sources=json.dumps(known, sort_keys=True, default=str))
     titles: list[str] = []
     sections = []
-    if storage.exists(where, key) and storage.read_json(where, where.own(project, "report.json")) == state:
+    if storage.exists(where, key) and storage.read_json(where, places.report()) == state:
         return key, titles, True
     for number, section in enumerate(SECTIONS):
         progress("drawing", number, len(SECTIONS))
@@ -43,13 +42,13 @@ def report(where: Storage, project: str, progress: Progress) -> tuple[str, list[
         titles.append(sections[-1].title)
     page = render(f"{project}: {found.metrics['target']}", _lead(found), _tiles(found), sections)
     storage.write_file(where, key, lambda path: path.write_text(page))
-    storage.write_json(where, where.own(project, "report.json"), state)
+    storage.write_json(where, places.report(), state)
     return key, titles, False
 
 
 def _lead(found: Sources) -> str:
     target = next(column for column in found.contract.columns if column.role == "target")
-    which = f"Champion {found.version['id']}" if found.version else f"Run {found.metrics['run']}, not packaged"
+    which = f"Champion {found.version.id}" if found.version else f"Run {found.metrics['run']}, not packaged"
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
     said = f"{target.description} {which}, snapshot {found.metrics['snapshot']}; this page was written at {now} UTC."
     return f"<p>{html.escape(said)}</p>"
@@ -65,7 +64,7 @@ def _tiles(found: Sources) -> list[tuple[str, str]]:
     if "coverage" in metrics["test"]:
         tiles.append((f"{metrics['test']['coverage']:.1%}", "of test inside its interval; 90 % asked"))
     if found.receipt:
-        tiles.append((f"{found.receipt['rows']:,}", "rows of the receipt: online equals warehouse"))
+        tiles.append((f"{found.receipt.rows:,}", "rows of the receipt: online equals warehouse"))
     if found.books:
         tiles.append((f"{found.books['raw']:,}", f"raw rows, {found.books['quarantine'] / max(found.books['raw'], 1):.1%} quarantined"))
     if found.served:

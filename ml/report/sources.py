@@ -6,9 +6,11 @@ from typing import Any
 
 from ml import contract as contracts
 from ml import ledger, registry, storage, warehouse
-from ml.bundle import verify
+from ml.bundle import About, receipt, verify
+from ml.bundle.receipt import Receipt
 from ml.contract import Contract
 from ml.errors import GateError
+from ml.places import Places
 from ml.storage import Storage
 from ml.warehouse import Progress
 
@@ -23,8 +25,8 @@ class Sources:
 
     contract: Contract
     metrics: dict[str, Any]
-    version: dict[str, Any] | None = None
-    receipt: dict[str, Any] | None = None
+    version: About | None = None
+    receipt: Receipt | None = None
     answers: Path | None = None
     ablation: dict[str, Any] | None = None
     curve: dict[str, Any] | None = None
@@ -46,36 +48,38 @@ def gather(where: Storage, project: str, progress: Progress) -> Sources:
     Raises:
         GateError: where nothing has been evaluated yet.
     """
-    version = receipt = None
+    places = Places(where, project)
+    version = certified = None
     if registry.champion(where, project):
         folder = registry.champion_folder(where, project)
-        version, receipt = verify(folder), storage.read_local_json(folder / "receipt.json")
+        version = verify(folder)
+        certified = receipt.stored(places, version.id)
         metrics, contract = storage.read_local_json(folder / "metrics.json"), contracts.load(folder / "contract.json")
     else:
-        pointer = storage.read_json(where, where.own(project, "run.json"))
-        metrics = storage.read_json(where, where.own(project, "runs", f"{pointer['id']}.metrics.json")) if pointer else None
+        pointer = storage.read_json(where, places.pointer("run"))
+        metrics = storage.read_json(where, places.metrics(pointer["id"])) if pointer else None
         if metrics is None:
             raise GateError(f"project {project} has nothing to report in workspace {where.workspace}", f"run: skewless run {project}")
-        contract = contracts.load(storage.fetch(where, where.own(project, "snapshots", metrics["snapshot"], "contract.json")))
+        contract = contracts.load(storage.fetch(where, f"{places.snapshot(metrics['snapshot'])}/contract.json"))
     run = metrics["run"]
-    answers = where.own(project, "runs", f"{run}.answers.parquet")
+    answers = places.answers(run)
     relations = _relations(where, project, progress)
     return Sources(
         contract=contract,
         metrics=metrics,
         version=version,
-        receipt=receipt,
+        receipt=certified,
         answers=storage.fetch(where, answers) if storage.exists(where, answers) else None,
-        ablation=storage.read_json(where, where.own(project, "runs", f"{run}.ablation.json")),
-        curve=storage.read_json(where, where.own(project, "curve.json")),
+        ablation=storage.read_json(where, places.ablation(run)),
+        curve=storage.read_json(where, places.curve()),
         books=warehouse.books(where, project, progress) if relations else None,
         quality=relations.get("quality", []),
         audit=relations.get("audit", []),
         advice=relations.get("sample_advice", []),
-        truth=storage.read_json(where, where.own(project, "truth.json")),
-        profiles=_all(where, where.own(project, "profiles")),
-        drift=_last(where, where.own(project, "drift"), version["id"] if version else None),
-        served=_last(where, where.own(project, "rehearsals"), version["id"] if version else None),
+        truth=storage.read_json(where, places.truth()),
+        profiles=_all(where, places.profiles()),
+        drift=_last(where, places.drift(), version.id if version else None),
+        served=_last(where, places.smoke_tests(), version.id if version else None),
         versions=registry.versions(where, project) if version else [],
         steps=ledger.totals(ledger.entries(where, project)),
     )

@@ -1,6 +1,5 @@
 """The training loop: weights that only the snapshot, the settings and the code decide."""
 
-import importlib.metadata
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -15,18 +14,17 @@ from torch import nn
 from torch.nn import functional
 
 from ml import contract as contracts
-from ml import dataset, encoding, network, snapshot, storage
+from ml import dataset, encoding, network, provenance, storage
 from ml.contract import Contract
 from ml.dataset import Batch
 from ml.encoding import UNKNOWN, Encoding
 from ml.errors import SkewlessError, UsageError
-from ml.hashing import hash_file, hash_json
 from ml.network import NetworkConfig
+from ml.places import Places, make_current
 from ml.storage import Storage
 from ml.train import checkpoint
 from ml.train.calibration import COVERAGE, calibrate
 
-CODE = ("train/calibration.py", "encoding.py", "dataset.py", "network.py", "train/__init__.py")  # what weights depend on, besides data and settings
 EPOCH_STEPS, LEAST_BATCH = 200, 128
 Progress = Callable[[str, float, float], None]
 
@@ -58,35 +56,35 @@ class Run:
     unchanged: bool
 
 
-def train(where: Storage, project: str, config: TrainConfig, progress: Progress, current: bool = True) -> Run:
-    """Train on the current snapshot; a run with the same snapshot, settings and code is not repeated.
+def train(where: Storage, project: str, snapshot_id: str, config: TrainConfig, progress: Progress, current: bool = True) -> Run:
+    """Train on a snapshot; a run with the same snapshot, settings and code is not repeated.
 
     A checkpoint is left after each epoch: the same command continues a killed run to the same weights. `current`: whether
     evaluate and package mean this run from now on.
 
     Raises:
-        UsageError: for a sample that is no share.
+        UsageError: for a sample outside (0, 1].
     """
     if not 0 < config.sample <= 1:
-        raise UsageError(f"a sample of {config.sample:g} is no share of the rows", "choose one above 0 and at most 1, such as 0.01")
-    snapshot_id, folder = snapshot.current(where, project)
+        raise UsageError(f"--sample must be in (0, 1], got {config.sample:g}", "0.01 trains on a hundredth of the rows")
+    places = Places(where, project)
+    folder = storage.fetch(where, places.snapshot(snapshot_id))
     contract = contracts.load(folder / "contract.json")
-    here = Path(__file__).parents[1]
-    code = {name: hash_file(here / name) for name in CODE}
-    run_id = hash_json([snapshot_id, asdict(config), code, importlib.metadata.version("torch"), device().type])[:12]
-    key = where.own(project, "runs", run_id)
+    settings_ = asdict(config)
+    run_id = provenance.key("ml.train", snapshot=snapshot_id, settings=settings_, device=device().type)
+    key = places.run(run_id)
     record = storage.read_json(where, f"{key}/training.json")
     if record is None:
         with storage.staging(where, key) as out:
-            record = _train(where, contract, folder, config, f"{key}.checkpoint", out, progress)
-            record = {"id": run_id, "snapshot": snapshot_id, "config": asdict(config), **record}
+            record = _train(where, contract, folder, config, places.checkpoint(run_id), out, progress)
+            record = {"id": run_id, "snapshot": snapshot_id, "config": settings_, **record}
             storage.write_local_json(out / "training.json", record)
-        storage.remove(where, f"{key}.checkpoint")
+        storage.remove(where, places.checkpoint(run_id))
         unchanged = False
     else:
         unchanged = True
     if current:
-        storage.write_json(where, where.own(project, "run.json"), {"id": run_id, "snapshot": snapshot_id})
+        make_current(places, "run", run_id)
     return Run(run_id, key, len(record["history"]), record["best_epoch"], record["best_score"], record["rows"], unchanged)
 
 
@@ -208,9 +206,9 @@ def _score(model: nn.Module, contract: Contract, fitted: Encoding, batches: Iter
     return math.sqrt(total / count) if contract.task == "regression" else total / count
 
 
-def settings(where: Storage, project: str, **given: Any) -> TrainConfig:
-    """The settings of a run on the current snapshot: what the caller gives before what the project declares in `meta.ml.train`."""
-    _, folder = snapshot.current(where, project)
+def settings(where: Storage, project: str, snapshot_id: str, **given: Any) -> TrainConfig:
+    """The settings of a run on a snapshot: what the caller gives before what the project declares in `meta.ml.train`."""
+    folder = storage.fetch(where, Places(where, project).snapshot(snapshot_id))
     return with_changes(TrainConfig(**contracts.load(folder / "contract.json").train), **given)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ml import contract as contracts
-from ml import dataset, predictor, snapshot, storage, train
+from ml import dataset, predictor, storage, train
 from ml.contract import Contract
 from ml.metrics import Answers, answers_of, metric_name, metrics
+from ml.places import Places
 from ml.storage import Storage
 from ml.train import TrainConfig
 
@@ -20,13 +21,14 @@ LEAST_ROWS = 50
 Progress = Callable[[str, float, float], None]
 
 
-def curve(where: Storage, project: str, config: TrainConfig, progress: Progress) -> tuple[dict[str, Any], bool]:
+def curve(where: Storage, project: str, snapshot_id: str, config: TrainConfig, progress: Progress) -> tuple[dict[str, Any], bool]:
     """Points of {share, rows, error, interval, run}, smallest sample first, and whether all of them stood already.
 
     The error is that of the tuning half of validation, its interval by resampled groups. Each point is a run of its own,
     kept like any other; none becomes the current one.
     """
-    snapshot_id, folder = snapshot.current(where, project)
+    places = Places(where, project)
+    folder = storage.fetch(where, places.snapshot(snapshot_id))
     contract = contracts.load(folder / "contract.json")
     name, points, unchanged = metric_name(contract.task), [], True
     for share in SHARES:
@@ -38,13 +40,13 @@ def curve(where: Storage, project: str, config: TrainConfig, progress: Progress)
         def named(label: str, done: float, total: float, share: float = share) -> None:
             progress(f"{share:.0%} of train, {label}", done, total)
 
-        run = train.train(where, project, replace(config, sample=share, epochs=epochs), named, current=False)
+        run = train.train(where, project, snapshot_id, replace(config, sample=share, epochs=epochs), named, current=False)
         unchanged = unchanged and run.unchanged
         model = predictor.load_network(storage.fetch(where, run.key), contract)
         found = metrics(_tuning_answers(model, contract, folder), contract.task)
         points.append({"share": share, "rows": rows, "error": found[name], "interval": found[f"{name}_interval"], "run": run.id})
     record = {"project": project, "snapshot": snapshot_id, "metric": name, "target": contract.only("target"), "points": points}
-    storage.write_json(where, where.own(project, "curve.json"), record)
+    storage.write_json(where, places.curve(), record)
     return record, unchanged
 
 

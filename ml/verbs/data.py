@@ -209,22 +209,24 @@ def floor_lines(found: dict[str, Any]) -> str:
 
 
 def check(context: Context) -> Outcome:
-    from ml import snapshot
+    from ml import warehouse
     from ml.contract.declared import require_valid_files
+    from ml.contract.read import contract_of
 
     require_valid_files(context.checkout, context.project)
-    contract, _ = snapshot.read_contract(context.where, context.checkout, context.project, context.progress)
-    door = [rule.name for rule in contract.rules if rule.sql]
+    manifest = warehouse.compiled_manifest(context.where, context.checkout, context.project, context.progress)
+    contract = contract_of(manifest, context.project)
+    enforced = [rule.name for rule in contract.rules if rule.sql]
     return Outcome(
         f"{contract.task} of {contract.only('target')}: {len(contract.features)} features from {len(contract.inputs)} inputs and "
-        f"{len(contract.lookups)} lookups; {len(door)} of {len(contract.rules)} rules hold at the door",
+        f"{len(contract.lookups)} lookups; {len(enforced)} of {len(contract.rules)} rules are enforced on requests",
         {
             "task": contract.task,
             "target": contract.only("target"),
             "features": [column.name for column in contract.features],
             "inputs": [column.name for column in contract.inputs],
             "lookups": list(contract.lookups),
-            "rules_at_the_door": door,
+            "rules_on_requests": enforced,
             "example": contract.example(),
             "rules_in_the_warehouse_only": [rule.name for rule in contract.rules if not rule.sql],
         },
@@ -234,9 +236,13 @@ def check(context: Context) -> Outcome:
 def snapshot(context: Context) -> Outcome:
     from ml import ingest as raw
     from ml import snapshot as room
+    from ml import warehouse
+    from ml.contract.read import contract_of
 
     ids = raw.load_ids(context.where, context.checkout, context.project)
-    taken = room.take(context.where, context.checkout, context.project, ids, context.progress)
+    manifest = warehouse.compiled_manifest(context.where, context.checkout, context.project, context.progress)
+    contract = contract_of(manifest, context.project)
+    taken = room.take(context.where, context.checkout, contract, manifest, ids, context.progress)
     counts = ", ".join(f"{count:,} {split}" for split, count in taken.counts.items())
     place = lies(context, taken.key)
     return Outcome(

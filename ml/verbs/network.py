@@ -4,6 +4,7 @@ from typing import Any
 
 from ml import storage
 from ml.console import table
+from ml.places import Places, identity
 from ml.verbs.outcome import Context, Outcome, lies
 
 
@@ -11,11 +12,13 @@ def train(context: Context) -> Outcome:
     from ml import train as room
 
     given = context.arguments
-    config = room.settings(context.where, context.project, epochs=given.epochs, seed=given.seed, sample=given.sample)
-    run = room.train(context.where, context.project, config, context.progress)
+    snapshot = identity(Places(context.where, context.project), "snapshot", given.snapshot)
+    config = room.settings(context.where, context.project, snapshot, epochs=given.epochs, seed=given.seed, sample=given.sample)
+    run = room.train(context.where, context.project, snapshot, config, context.progress)
     place = lies(context, run.key)
     details: dict[str, Any] = {
         "run": run.id,
+        "snapshot": snapshot,
         "epochs": run.epochs,
         "best_epoch": run.best_epoch,
         "score": run.score,
@@ -27,7 +30,7 @@ def train(context: Context) -> Outcome:
     if given.curve:
         from ml.train import learning_curve
 
-        details["curve"], known = learning_curve.curve(context.where, context.project, config, context.progress)
+        details["curve"], known = learning_curve.curve(context.where, context.project, snapshot, config, context.progress)
         unchanged = unchanged and known
         shown.append(curve_table(details["curve"]))
     sample = f" on {config.sample:.4g} of train" if config.sample < 1 else ""
@@ -51,12 +54,13 @@ def curve_table(record: dict[str, Any]) -> Any:
 def evaluate(context: Context) -> Outcome:
     from ml import evaluate as room
 
-    metrics, unchanged = room.evaluate(context.where, context.project, context.progress)
+    run = identity(Places(context.where, context.project), "run", context.arguments.run)
+    metrics, unchanged = room.evaluate(context.where, context.project, run, context.progress)
     shown, details = [score_table(metrics), *slice_tables(metrics), gate_lines(metrics)], dict(metrics)
     if context.arguments.ablate:
         from ml.evaluate import permutation
 
-        details["ablation"], known = permutation.ablate(context.where, context.project, context.progress)
+        details["ablation"], known = permutation.ablate(context.where, context.project, run, context.progress)
         unchanged = unchanged and known
         shown.append(ablation_table(details["ablation"]))
     return Outcome(

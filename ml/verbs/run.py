@@ -18,7 +18,7 @@ from ml.verbs.outcome import Context, Outcome, lies
 
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("ingest", []), ("build", []), ("check", []), ("snapshot", []), ("train", []), ("evaluate", []),
-    ("package", []), ("promote", []), ("serve", ["--check"]), ("drift", []), ("quality", []), ("report", []),
+    ("package", []), ("serve", ["--check"]), ("promote", []), ("drift", []), ("quality", []), ("report", []),
 )  # fmt: skip
 
 
@@ -33,13 +33,13 @@ class StepFailed(Exception):
 def run(context: Context) -> Outcome:
     """The whole way from files to a served prediction. A drift verdict is reported and fails nothing.
 
-    Where the gate refuses the challenger, the champion stays and is what the last steps ask; the run then ends with the gate's exit code.
+    Where the gate refuses the challenger, the champion stays; the run then ends with the gate's exit code.
     """
     quiet, began = context.arguments.json, time.monotonic()
     run_id = uuid.uuid4().hex[:8]
     done: dict[str, dict[str, Any]] = {}
     for verb, extra in STEPS:
-        options = [*extra, *_options(context, verb)]
+        options = [*extra, *_options(context, verb), *_ids(verb, done)]
         started = time.monotonic()
         result = _step(context, verb, options, run_id)
         done[verb] = result
@@ -85,6 +85,17 @@ def _options(context: Context, verb: str) -> list[str]:
     return found
 
 
+def _ids(verb: str, done: dict[str, dict[str, Any]]) -> list[str]:
+    """What a step works on: what the steps before it made, by id, so that two runs in one workspace do not mix."""
+    if verb == "train":
+        return ["--snapshot", done["snapshot"]["snapshot"]]
+    if verb in ("evaluate", "package"):
+        return ["--run", done["train"]["run"]]
+    if verb in ("serve", "promote"):
+        return ["--bundle", done["package"]["bundle"], *(["--keep-rollback"] if verb == "promote" else [])]
+    return []
+
+
 def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str]) -> tuple[Any, ...]:
     metrics, receipt, asked = done["evaluate"], done["package"]["receipt"], done["serve"]
     target = metrics["target"]
@@ -102,7 +113,7 @@ def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str
         f"requests  p50 {asked['p50_ms']} ms, p99 {asked['p99_ms']} ms; an empty endpoint of the same server {asked['empty_p50_ms']} ms"
     )
     if done["promote"].get("refused"):
-        lines.append(f"champion  {done['promote']['version']} stays, and is what was asked; the numbers above are those of the challenger")
+        lines.append(f"champion  {done['promote']['version']} stays; the numbers above are those of the challenger")
     if "drift" in done:
         lines.append(f"drift     {done['drift']['summary']}")
     example = json.dumps(done["check"].get("example", {}))

@@ -9,20 +9,32 @@ from typing import Any
 from ml import storage
 from ml.console import table
 from ml.errors import UsageError
+from ml.places import Places, identity, make_current
 from ml.verbs.outcome import Context, Outcome, lies
 
 
 def package(context: Context) -> Outcome:
     from ml import bundle, registry
     from ml import evaluate as evaluating
+    from ml.bundle import receipt
 
-    metrics, _ = evaluating.evaluate(context.where, context.project, context.progress)
-    made = bundle.package(context.where, context.project, metrics, context.progress)
-    tag = registry.add(context.where, context.project, storage.fetch(context.where, made.key))
+    given, places = context.arguments, Places(context.where, context.project)
+    if given.bundle and given.run:
+        raise UsageError("--bundle names a bundle that is packaged already, --run one to package", "give one of the two")
+    if given.bundle:
+        made, unchanged = identity(places, "bundle", given.bundle), True
+    else:
+        run = identity(places, "run", given.run)
+        metrics, _ = evaluating.evaluate(context.where, context.project, run, context.progress)
+        made, unchanged = bundle.write(places, run, metrics["snapshot"], bundle.content_of(metrics))
+    certified, known = receipt.certify(places, made, context.progress)
+    tag = registry.add(context.where, context.project, storage.fetch(context.where, places.bundle(made)))
+    if not given.bundle:
+        make_current(places, "bundle", made)
     return Outcome(
-        f"{tag}: receipt over {made.receipt['verdict']}",
-        {"version": made.id, "tag": tag, "receipt": made.receipt, "path": lies(context, made.key)},
-        unchanged=made.unchanged, rows=made.receipt["rows"], bytes=storage.size(context.where, made.key),
+        f"{tag}: receipt over {certified.verdict}",
+        {"version": made, "bundle": made, "tag": tag, "receipt": certified.to_json(), "path": lies(context, places.bundle(made))},
+        unchanged=unchanged and known, rows=certified.rows, bytes=storage.size(context.where, places.bundle(made)),
     )  # fmt: skip
 
 
@@ -32,14 +44,16 @@ def promote(context: Context) -> Outcome:
     def judge(challenger: Path, champion: Path) -> dict[str, Any]:
         from ml import gate  # torch takes seconds, and most promotions change nothing
 
-        return gate.compare(context.where, context.project, challenger, champion, context.progress)
+        return gate.compare(Places(context.where, context.project), challenger, champion, context.progress)
 
-    done = registry.promote(context.where, context.project, context.arguments.version, judge, context.arguments.force)
+    done = registry.promote(
+        context.where, context.project, context.arguments.bundle, judge, context.arguments.force, context.arguments.keep_rollback
+    )
     after = f", after {done.previous}" if done.previous else ""
     if done.comparison:
         after += f"{' by force' if done.forced else ''}: {done.comparison['says']}"
     if done.withheld:
-        after = f"; {done.withheld} was rolled back, and --version {done.withheld} brings it back"
+        after = f"; {done.withheld} was rolled back, and --bundle {done.withheld} brings it back"
     return Outcome(f"{context.project}:{done.version} is champion{after}", {**done.__dict__}, done.unchanged)
 
 
@@ -72,10 +86,9 @@ def models(context: Context) -> Outcome:
 
 def predict(context: Context) -> Outcome:
     from ml import batch as room
-    from ml import registry
 
     given = context.arguments
-    folder = registry.champion_folder(context.where, context.project)
+    folder = answering(context)
     out = Path(given.out) if given.out else None
     began = time.monotonic()
     books = room.predict(context.where, context.project, folder, Path(given.file), out, context.progress)
@@ -91,13 +104,25 @@ def predict(context: Context) -> Outcome:
     )  # fmt: skip
 
 
-def serve(context: Context) -> Outcome:
-    from ml import bundle, registry, smoke_test
+def answering(context: Context) -> Path:
+    """The folder of the bundle that answers: the one that is named, or the champion."""
+    from ml import registry
 
-    folder = registry.champion_folder(context.where, context.project)
+    named = context.arguments.bundle
+    if named:
+        return registry.version_folder(context.where, context.project, named)
+    return registry.champion_folder(context.where, context.project)
+
+
+def serve(context: Context) -> Outcome:
+    from ml import bundle, smoke_test
+    from ml.bundle import receipt
+
+    places, folder = Places(context.where, context.project), answering(context)
     about = bundle.verify(folder)
+    receipt.require(places, about.id)
     if context.arguments.check:
-        said, unchanged = smoke_test.rehearse(context.where, context.checkout, context.project, folder, context.progress)
+        said, unchanged = smoke_test.smoke_test(places, context.checkout, folder, context.progress)
         error = f"RMSE {said['rmse']:.2f}" if "rmse" in said else f"Brier score {said['brier']:.4f}"
         return Outcome(
             f"{said['answered']:,} of {said['asked']:,} held-back rows answered, {error}; "
@@ -111,9 +136,9 @@ def serve(context: Context) -> Outcome:
         raise UsageError(f"port {port} of {host} is taken", f"choose another: skewless serve {context.project} --port {port + 1}")
     from ml.console import show
 
-    show(f"serving {context.project}:{about['id']} on http://{host}:{port} until Ctrl-C")
+    show(f"serving {context.project}:{about.id} on http://{host}:{port} until Ctrl-C")
     # This process becomes the service, so that whoever stops it stops the service and leaves no worker behind.
     sys.stdout.flush()
     os.chdir(context.checkout)
     command = smoke_test.service_command(port, host)
-    os.execve(command[0], command, smoke_test.service_environment(context.where, context.project))
+    os.execve(command[0], command, smoke_test.service_environment(context.where, context.project, context.arguments.bundle))

@@ -8,15 +8,15 @@ from ml import storage
 from ml.console import size, table
 from ml.errors import GateError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
+from ml.verbs.version import answering
 
 
 def drift(context: Context) -> Outcome:
     from ml import drift as room
-    from ml import registry
 
     given = context.arguments
-    asked = room.Asked(not given.no_page, given.replay, given.window, Path(given.outcomes) if given.outcomes else None)
-    folder = registry.champion_folder(context.where, context.project)
+    asked = room.Asked(not given.no_page, given.replay, given.window, Path(given.outcomes) if given.outcomes else None, given.snapshot)
+    folder = answering(context)
     found = room.drift(context.where, context.project, folder, asked, context.progress)
     record = found.record
     shown: list[Any] = [_findings(record)]

@@ -79,9 +79,9 @@ def test_a_torn_last_line_is_counted_and_the_rest_is_read(lived: Checkout, refer
     assert said["unreadable_lines"] == 1 and said["rows"] == reference.num_rows
 
 
-def test_requests_are_judged_without_the_rehearsal_once_there_are_enough(lived: Checkout, reference: pa.Table) -> None:
-    write_log(lived, shifted(reference, "prediction", 0.3), source="rehearsal")
-    assert "of the rehearsal" in lived.json("drift", "toy", "--no-page", code=3)["verdict"]
+def test_requests_are_judged_without_the_smoke_test_once_there_are_enough(lived: Checkout, reference: pa.Table) -> None:
+    write_log(lived, shifted(reference, "prediction", 0.3), source="smoke_test")
+    assert "of the smoke test" in lived.json("drift", "toy", "--no-page", code=3)["verdict"]
     log = lived.own / "predictions" / bundle_of(lived).name / "data" / "data.1.log"
     kept = log.read_text()
     write_log(lived, reference)

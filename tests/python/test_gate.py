@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml import bundle, gate, registry, storage
-from ml.bundle import Bundle
+from ml.bundle import Bundle, receipt
 from ml.contract import Column
 from ml.hashing import hash_tree
+from ml.places import Places
 
 FEATURES = "models/toy/marts/toy_features.sql"
 BASE = {"metric": "rmse", "challenger_error": 9.0, "rows": 40, "groups": 10, "group": "sent_on", "left_out": 0}
@@ -34,7 +35,7 @@ def packaged(lived: Checkout, *options: str) -> str:
 def loaded(lived: Checkout) -> tuple[Bundle, Path]:
     """The champion, and its snapshot."""
     where = storage.open_storage(str(lived.root), "default")
-    opened = bundle.load(registry.champion_folder(where, "toy"))
+    opened = receipt.load(Places(where, "toy"), registry.champion_folder(where, "toy"))
     about = json.loads((opened.folder / "bundle.json").read_text())
     return opened, lived.own / "snapshots" / about["snapshot"]
 
@@ -61,7 +62,7 @@ def test_an_undertrained_challenger_is_refused_and_the_champion_stays(lived: Che
     for number in (found["challenger_error"], found["champion_error"]):
         assert f"{number:.4g}" in said
     assert found["difference"]["point"] > 0 and f"{found['difference']['point']:+.3g} [" in said
-    assert "on 40 test rows in 10 groups by sent_on" in said and f"--version {worse} --force" in said
+    assert "on 40 test rows in 10 groups by sent_on" in said and f"--bundle {worse} --force" in said
     assert found["asked"] == "all rows of the test split" and champion(lived) == before
 
 
@@ -142,7 +143,12 @@ def test_a_champion_that_cannot_be_loaded_protects_nothing_and_the_record_says_s
         about = json.loads((folder / "bundle.json").read_text())
         shape = json.loads((folder / name).read_text())
         (folder / name).write_text(json.dumps({**shape, "width": shape["width"] + 1}))
-        (folder / "bundle.json").write_text(json.dumps({**about, "files": {**about["files"], name: hash_tree(folder)[name]}}))
+        files = {**about["files"], name: hash_tree(folder)[name]}
+        identity = bundle._content_id("toy", about["run"], about["snapshot"], files)
+        (folder / "bundle.json").write_text(json.dumps({**about, "id": identity, "files": files}))
+        folder = folder.rename(folder.with_name(identity))
     where = storage.open_storage(str(lived.root), "default")
-    found = gate.compare(where, "toy", opened.folder, folder, lambda *_: None)
-    assert found["ok"] and "cannot be loaded" in found["says"] and not storage.exists(where, gate.key_of(where, "toy", opened.id, "lost"))
+    places = Places(where, "toy")
+    found = gate.compare(places, opened.folder, folder, lambda *_: None)
+    assert found["ok"] and "cannot be loaded" in found["says"]
+    assert not storage.exists(where, places.comparison(opened.id, folder.name))

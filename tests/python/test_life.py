@@ -7,7 +7,7 @@ import pytest
 from conftest import Checkout
 
 FEATURES = "models/toy/marts/toy_features"
-REDONE = ("ingest", "build", "snapshot", "train", "evaluate", "package", "promote", "serve")
+REDONE = ("ingest", "build", "snapshot", "train", "evaluate", "package", "serve", "promote")
 
 
 def make_champion(lived: Checkout) -> dict[str, dict]:
@@ -55,7 +55,7 @@ def test_a_feature_is_one_line_of_sql_and_one_entry_of_yaml(lived: Checkout) -> 
     assert done["steps"]["serve"]["model_version"] == lived.json("models", "toy")["versions"][0]["version"] != before
 
 
-def test_a_rule_is_the_same_gesture_and_holds_at_the_door(lived: Checkout) -> None:
+def test_a_rule_is_added_the_same_way_and_is_enforced_on_requests(lived: Checkout) -> None:
     checked = "models/toy/intermediate/int_parcels_checked"
     lived.edit(
         f"{checked}.sql",
@@ -68,7 +68,7 @@ def test_a_rule_is_the_same_gesture_and_holds_at_the_door(lived: Checkout) -> No
         "      - name: ok_slow_is_light\n        description: The slow carrier takes nothing over 9 kg.\n"
         "        config: {meta: {rule: {dimension: consistent, budget: 0.05, action: quarantine}}}\n      - name: ok_delivered",
     )
-    assert "ok_slow_is_light" in lived.json("check", "toy")["rules_at_the_door"]
+    assert "ok_slow_is_light" in lived.json("check", "toy")["rules_on_requests"]
     books = lived.json("build", "toy")["books"]
     assert books["raw"] == books["clean"] + books["quarantine"] + books["duplicates"] and books["quarantine"] > 6
 
@@ -103,11 +103,11 @@ def test_a_plain_dbt_build_is_as_good_as_ours(lived: Checkout) -> None:
 def test_a_macro_that_means_two_things_is_refused_by_the_receipt(lived: Checkout) -> None:
     make_champion(lived)
     champion = (lived.own / "champion").read_text()
-    lived.edit("macros/great_circle_km.sql", "12742.0176e0", "{{ '12742.0176e0' if flags.WHICH == 'build' else '12742.02e0' }}")
+    lived.edit("macros/shared/great_circle_km.sql", "12742.0176e0", "{{ '12742.0176e0' if flags.WHICH == 'build' else '12742.02e0' }}")
     said = lived.skewless("run", "toy", "--epochs", "3", code=3)
     assert "the receipt refuses" in said and "distance_km differs" in said and "warehouse" in said
     assert (lived.own / "champion").read_text() == champion
-    lived.edit("macros/great_circle_km.sql", "{{ '12742.0176e0' if flags.WHICH == 'build' else '12742.02e0' }}", "12742.0176e0")
+    lived.edit("macros/shared/great_circle_km.sql", "{{ '12742.0176e0' if flags.WHICH == 'build' else '12742.02e0' }}", "12742.0176e0")
 
 
 def test_an_edit_taken_back_brings_the_old_version_back_without_work(lived: Checkout) -> None:
@@ -125,7 +125,7 @@ def test_a_version_that_was_rolled_back_is_not_promoted_by_the_next_run(lived: C
     good = lived.json("rollback", "toy")["version"]
     said = lived.json("promote", "toy")
     assert said["version"] == good and said["withheld"] == bad
-    assert lived.json("promote", "toy", "--version", bad, "--force")["version"] == bad
+    assert lived.json("promote", "toy", "--bundle", bad, "--force")["version"] == bad
 
 
 def test_rollback_brings_the_last_champion_back_until_there_is_none(lived: Checkout) -> None:
@@ -133,14 +133,15 @@ def test_rollback_brings_the_last_champion_back_until_there_is_none(lived: Check
     for version in reversed(record["history"]):
         assert lived.json("rollback", "toy")["version"] == version
     assert "no earlier champion" in lived.skewless("rollback", "toy", code=3)
-    assert lived.json("promote", "toy", "--version", record["version"], "--force")["version"] == record["version"]
+    assert lived.json("promote", "toy", "--bundle", record["version"], "--force")["version"] == record["version"]
 
 
 @pytest.mark.parametrize("damage", ["edit", "lose", "forge"])
 def test_a_version_without_a_sound_receipt_is_neither_promoted_nor_served(lived: Checkout, damage: str) -> None:
     version = json.loads((lived.own / "champion").read_text())["version"]
     folder = lived.root / "workspaces/default/bentoml/models/toy" / version
-    target = folder / ("online.sql" if damage == "edit" else "receipt.json")
+    receipts = lived.own / "receipts" / version
+    target = folder / "online.sql" if damage == "edit" else next(receipts.iterdir())
     original = target.read_bytes()
     if damage == "edit":
         target.write_bytes(original.replace(b"1000e0", b"1001e0"))
@@ -148,6 +149,6 @@ def test_a_version_without_a_sound_receipt_is_neither_promoted_nor_served(lived:
         target.unlink()
     else:
         target.write_text(json.dumps({"ok": True}))
-    assert "error" in lived.skewless("promote", "toy", "--version", version, code=3)
+    assert "error" in lived.skewless("promote", "toy", "--bundle", version, code=3)
     assert "error" in lived.skewless("serve", "toy", "--port", "3999", code=3)
     target.write_bytes(original)

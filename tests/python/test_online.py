@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml import online
 from ml.contract import Column, Contract, Rule
 from ml.errors import SkewlessError
+from ml.online.bulk import OnlineFeatures
+from ml.online.parse import ARROW, EXPECTED, Refusal, parse, request_row
 
 INPUTS = (
     Column("pickup", "text", "input", required=True),
@@ -54,11 +55,11 @@ def contract(key_type="text", **changes):
 
 def features(folder, zones=("a", "b", "c"), **changes):
     pq.write_table(pa.table({"zone": list(zones), "rate": [float(n + 1) for n in range(len(zones))]}), folder / "toy_zones.parquet")
-    return online.OnlineFeatures(contract(**changes), folder)
+    return OnlineFeatures(contract(**changes), folder)
 
 
 def parsed(**fields):
-    table, refusals = online.parse(contract(), [{**PLAIN, **fields}])
+    table, refusals = parse(contract(), [{**PLAIN, **fields}])
     return {name: values[0] for name, values in table.to_pydict().items()}, refusals
 
 
@@ -93,21 +94,21 @@ def test_a_wrong_value_is_refused_with_its_field_rule_and_value_and_never_guesse
     row, (refusal,) = parsed(**{name: sent})
     kind = next(column.type for column in INPUTS if column.name == name)
     assert row[name] is None
-    assert (refusal.row, refusal.field, refusal.rule, refusal.message) == (0, name, kind, f"{name} must be {online.EXPECTED[kind]}")
+    assert (refusal.row, refusal.field, refusal.rule, refusal.message) == (0, name, kind, f"{name} must be {EXPECTED[kind]}")
     assert refusal.value is sent
     assert json.dumps(refusal.to_dict(), allow_nan=False, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("row", [{"pickup": "a"}, {"pickup": "a", "miles": None}])
 def test_a_missing_required_input_is_refused_by_name_whether_absent_or_null(row):
-    _, refusals = online.parse(contract(), [PLAIN, row])
+    _, refusals = parse(contract(), [PLAIN, row])
     assert [(one.row, one.field, one.rule, one.value, one.message) for one in refusals] == [
         (1, "miles", "required", None, "miles is required")
     ]
 
 
 def test_a_missing_optional_input_is_null():
-    table, refusals = online.parse(contract(), [PLAIN])
+    table, refusals = parse(contract(), [PLAIN])
     assert refusals == [] and table.column_names == [column.name for column in INPUTS]
     assert table.to_pylist() == [{"seats": None, "is_shared": None, "called_at": None, "booked_on": None, **PLAIN}]
 
@@ -121,13 +122,13 @@ def test_an_unknown_field_is_refused_with_the_name_that_it_is_near_to(name, near
 
 @pytest.mark.parametrize("row", [None, 5, "a", [], [["pickup", "a"]], True])
 def test_a_row_that_is_no_object_is_refused_once_and_its_neighbours_are_read(row):
-    table, refusals = online.parse(contract(), [PLAIN, row, PLAIN])
+    table, refusals = parse(contract(), [PLAIN, row, PLAIN])
     assert [(one.row, one.field, one.rule) for one in refusals] == [(1, "", "object")]
     assert table["miles"].to_pylist() == [2.5, None, 2.5]
 
 
 def test_every_fault_of_every_row_is_named():
-    _, refusals = online.parse(contract(), [{"seats": "x", "mils": 1}, PLAIN, {**PLAIN, "is_shared": 1}])
+    _, refusals = parse(contract(), [{"seats": "x", "mils": 1}, PLAIN, {**PLAIN, "is_shared": 1}])
     assert sorted((one.row, one.field, one.rule) for one in refusals) == [
         (0, "miles", "required"), (0, "mils", "known"), (0, "pickup", "required"), (0, "seats", "integer"), (2, "is_shared", "boolean"),
     ]  # fmt: skip
@@ -151,11 +152,11 @@ ROWS = st.lists(
 @PROPERTY
 @given(rows=ROWS)
 def test_rows_sent_as_json_arrive_as_they_were(rows):
-    body = json.dumps([{name: online.to_json_value(value) for name, value in row.items()} for row in rows])
-    table, refusals = online.parse(contract(), json.loads(body))
+    body = json.dumps([request_row(row) for row in rows])
+    table, refusals = parse(contract(), json.loads(body))
     assert refusals == []
     assert table.to_pylist() == [{column.name: row.get(column.name) for column in INPUTS} for row in rows]
-    assert table.schema.types == [online.ARROW[column.type] for column in INPUTS]
+    assert table.schema.types == [ARROW[column.type] for column in INPUTS]
 
 
 ANY = st.recursive(
@@ -169,7 +170,7 @@ FIELD = st.sampled_from([column.name for column in INPUTS]) | st.text(st.charact
 @PROPERTY
 @given(rows=st.lists(st.dictionaries(FIELD, ANY, max_size=4) | ANY, max_size=4))
 def test_whatever_is_sent_is_answered_with_as_many_rows_and_nulls_where_it_is_refused(rows):
-    table, refusals = online.parse(contract(), rows)
+    table, refusals = parse(contract(), rows)
     assert table.num_rows == len(rows)
     for refusal in refusals:
         assert 0 <= refusal.row < len(rows) and refusal.message and refusal.rule
@@ -214,21 +215,21 @@ def expected_of(rows):
 @pytest.mark.parametrize("count", [0, 1, 5000])
 def test_features_come_one_row_a_row_in_the_order_of_the_rows(tmp_path, key_type, count):
     rows = rows_of(count)
-    table = features(tmp_path, key_type=key_type).features(online.parse(contract(), rows)[0])
+    table = features(tmp_path, key_type=key_type).features(parse(contract(), rows)[0])
     assert table.column_names == ["usual_fare", "kilometres", "pickup"]
     assert table.to_pylist() == expected_of(rows)
 
 
 def test_the_key_has_the_type_that_the_feature_sql_was_written_for(tmp_path):
     written = SQL.replace("request.trip,", "upper(request.trip) as trip,")
-    assert features(tmp_path, online_sql=written).features(online.parse(contract(), rows_of(3))[0]).to_pylist() == expected_of(rows_of(3))
+    assert features(tmp_path, online_sql=written).features(parse(contract(), rows_of(3))[0]).to_pylist() == expected_of(rows_of(3))
 
 
 def test_a_lookup_that_repeats_a_key_is_refused_with_both_counts(tmp_path):
     serving = features(tmp_path, zones=("a", "b", "a"))
-    assert serving.features(online.parse(contract(), rows_of(8)[1:2])[0]).num_rows == 1
+    assert serving.features(parse(contract(), rows_of(8)[1:2])[0]).num_rows == 1
     with pytest.raises(SkewlessError, match="the features of 8 rows came out as 10") as refused:
-        serving.features(online.parse(contract(), rows_of(8))[0])
+        serving.features(parse(contract(), rows_of(8))[0])
     assert "unique" in refused.value.hint
 
 
@@ -237,7 +238,7 @@ def test_several_threads_share_one_instance_and_each_gets_its_own_rows(tmp_path)
 
     def ask(number):
         rows = rows_of(1 + number % 50, shift=number)
-        table = online.parse(contract(), rows)[0]
+        table = parse(contract(), rows)[0]
         return serving.features(table).to_pylist() == expected_of(rows) and len(serving.judge(table)[1]) == len(rows)
 
     faulthandler.dump_traceback_later(60, exit=True)  # a deadlock would hold Python's own lock too, and never end
@@ -247,7 +248,7 @@ def test_several_threads_share_one_instance_and_each_gets_its_own_rows(tmp_path)
 
 
 def judged(folder, *rows):
-    table, refusals = online.parse(contract(), [{**PLAIN, "booked_on": "2013-11-05", "is_shared": False, **row} for row in rows])
+    table, refusals = parse(contract(), [{**PLAIN, "booked_on": "2013-11-05", "is_shared": False, **row} for row in rows])
     assert refusals == []
     return features(folder).judge(table)
 
@@ -255,8 +256,8 @@ def judged(folder, *rows):
 def test_a_row_that_breaks_a_quarantine_rule_is_refused_with_its_field_rule_and_value(tmp_path):
     refusals, flags = judged(tmp_path, {}, {"miles": 100.0}, {"miles": 60.0, "is_shared": True})
     assert refusals == [
-        online.Refusal(1, "miles", "ok_distance", 100.0, "No trip is longer than the city."),
-        online.Refusal(2, "miles, is_shared", "ok_night", {"miles": 60.0, "is_shared": True}, "No shared trip so far."),
+        Refusal(1, "miles", "ok_distance", 100.0, "No trip is longer than the city."),
+        Refusal(2, "miles, is_shared", "ok_night", {"miles": 60.0, "is_shared": True}, "No shared trip so far."),
     ]
     assert flags == [[], [], []]
 
@@ -277,6 +278,6 @@ def test_refusals_of_the_door_stand_at_their_rows_among_thousands(tmp_path):
     assert [n for n, names in enumerate(flags) if names] == list(range(0, 5000, 89))
 
 
-def test_without_rules_for_the_door_nothing_is_refused(tmp_path):
-    table = online.parse(contract(), rows_of(3))[0]
+def test_without_rules_for_requests_nothing_is_refused(tmp_path):
+    table = parse(contract(), rows_of(3))[0]
     assert features(tmp_path, rules=RULES[4:]).judge(table) == ([], [[], [], []])

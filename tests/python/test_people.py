@@ -47,7 +47,7 @@ def test_a_champion_that_the_store_has_lost_is_told(lived: Checkout, verb: str) 
     kept = record.read_text()
     record.write_text(json.dumps({**json.loads(kept), "version": "000000000000"}))
     (lived.folder / "in.csv").write_text("sent_at,depot\n2024-03-05T14:30:00,A\n")
-    more = {"predict": ["in.csv", "-o", "out.csv"], "promote": ["--version", "111111111111"], "serve": ["--port", "3998"]}.get(verb, [])
+    more = {"predict": ["in.csv", "-o", "out.csv"], "promote": ["--bundle", "111111111111"], "serve": ["--port", "3998"]}.get(verb, [])
     try:
         text = lived.skewless(verb, "toy", *more, code=3)
     finally:

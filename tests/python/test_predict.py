@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Checkout
 
-from ml import bundle, registry, storage
-from serving.app import answer_rows
+from ml import answers, registry, storage
+from ml.bundle import receipt
+from ml.places import Places
+from serving.app import body_of
 
 HEADER = ["ticket", "sent_at", "depot", "carrier", "weight_g", "is_priority"]
 GOOD = ["T1", "2024-03-05T14:30:00", "A", "swift", "1200", "false"]
@@ -53,8 +55,9 @@ def test_a_file_gets_the_answers_that_the_service_gives(lived: Checkout, tmp_pat
     done = lived.json("predict", "toy", str(source), "-o", str(tmp_path / "out.parquet"))
     assert (done["rows"], done["answered"], done["rejected"], done["carried"]) == (300, 300, 0, ["ticket"])
     out = pq.read_table(tmp_path / "out.parquet").to_pydict()
-    loaded = bundle.load(registry.champion_folder(storage.open_storage(str(lived.root), "default"), "toy"))
-    said, _ = answer_rows(loaded, requests(rows), "")
+    where = storage.open_storage(str(lived.root), "default")
+    loaded = receipt.load(Places(where, "toy"), registry.champion_folder(where, "toy"))
+    said = body_of(loaded, answers.answer(loaded, requests(rows)), "")
     assert out["prediction"] == pytest.approx([answer["prediction"] for answer in said["predictions"]], rel=1e-6)
     assert out["ticket"] == [row[0] for row in rows] and out["row"] == list(range(1, 301)) and set(out["model_version"]) == {loaded.id}
 

@@ -12,21 +12,24 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import CHECKOUT, Checkout
 
-from ml import contract, dataset, snapshot, storage
+from ml import contract, dataset, storage
 from ml.contract import Column, Contract
+from ml.places import Places, identity
 
 TRAIN = """
 import resource, sys
 from ml import dataset, storage
 from ml.train import TrainConfig, train
 dataset.BUFFER_BATCHES = 2  # what a million rows do to a large buffer, these do to a small one
-run = train(storage.open_storage(sys.argv[1], "default"), "big", TrainConfig(epochs=1, batch_size=8192), lambda label, done, total: None)
+where, settings = storage.open_storage(sys.argv[1], "default"), TrainConfig(epochs=1, batch_size=8192)
+run = train(where, "big", "one", settings, lambda label, done, total: None)
 print(run.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
 
 def snapshot_of(lived: Checkout) -> tuple[Path, Contract]:
-    _, folder = snapshot.current(storage.open_storage(str(lived.root), "default"), "toy")
+    places = Places(storage.open_storage(str(lived.root), "default"), "toy")
+    folder = storage.fetch(places.where, places.snapshot(identity(places, "snapshot")))
     return folder, contract.load(folder / "contract.json")
 
 
@@ -46,7 +49,7 @@ def test_a_smaller_sample_lies_inside_a_larger_one_and_the_whole_is_the_train_sp
 def test_a_run_on_a_sample_sees_only_that_sample(lived: Checkout) -> None:
     done = lived.json("train", "toy", "--epochs", "1", "--sample", "0.3")
     assert done["rows"] == len(keys(lived, 0.3))
-    assert "no share" in lived.skewless("train", "toy", "--sample", "1.5", code=2)
+    assert "--sample must be in (0, 1], got 1.5" in lived.skewless("train", "toy", "--sample", "1.5", code=2)
     assert "holds no row" in lived.skewless("train", "toy", "--sample", "0.000001", code=1)
 
 

@@ -15,7 +15,8 @@ import httpx
 import pytest
 from conftest import Checkout
 
-from ml import online, registry, smoke_test, storage
+from ml import registry, smoke_test, storage
+from ml.online.parse import parse
 from ml.storage import Storage
 from serving.app import Champion
 
@@ -129,13 +130,13 @@ def test_clients_see_each_swap_once_and_no_failure(lived: Checkout, where: Stora
     for thread in threads:
         thread.start()
     try:
-        lived.skewless("promote", "toy", "--version", versions.second, "--force")
+        lived.skewless("promote", "toy", "--bundle", versions.second, "--force")
         until_served(port, versions.second)
         until_all_saw_it(clients)
         lived.skewless("rollback", "toy")
         until_served(port, versions.first)
         until_all_saw_it(clients)
-        lived.skewless("promote", "toy", "--version", versions.wider, "--force")
+        lived.skewless("promote", "toy", "--bundle", versions.wider, "--force")
         until_served(port, versions.wider)
         wider = get(port, "/openapi.json").json(), get(port, "/contract").json(), get(port, "/").text
         new_client = httpx.post(f"http://127.0.0.1:{port}/predict", json={**ROW, "handler": "swift"}, timeout=60)
@@ -226,7 +227,7 @@ def test_a_request_in_flight_ends_on_the_bundle_with_which_it_began(where: Stora
     bundle = champion.served.bundle
     crown(where, versions.wider)
     assert champion.refresh() and champion.served.bundle.id == versions.wider
-    inputs, _ = online.parse(bundle.contract, [ROW])
+    inputs, _ = parse(bundle.contract, [ROW])
     assert bundle.id == versions.first and bundle.online.features(inputs).num_rows == 1
 
 

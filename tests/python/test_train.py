@@ -13,13 +13,15 @@ import torch
 from conftest import Checkout
 from safetensors.torch import load_file
 
-from ml import contract, dataset, encoding, snapshot, storage
+from ml import contract, dataset, encoding, storage
 from ml.hashing import BUCKETS, hash_bucket
+from ml.places import Places, identity
 from ml.train import calibration
 
 
 def snapshot_of(lived: Checkout) -> tuple[Path, contract.Contract]:
-    _, folder = snapshot.current(storage.open_storage(str(lived.root), "default"), "toy")
+    places = Places(storage.open_storage(str(lived.root), "default"), "toy")
+    folder = storage.fetch(places.where, places.snapshot(identity(places, "snapshot")))
     return folder, contract.load(folder / "contract.json")
 
 
