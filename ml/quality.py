@@ -92,11 +92,12 @@ def truth(where: Storage, checkout: Path, project: str, progress: Progress) -> T
         return None
     manifest = warehouse.compiled_manifest(where, checkout, project, progress)
     features = manifests.features_node(manifest, project)
-    request = manifests.model_named(manifest, manifests.meta(features)["ml"]["request"])
+    request = manifests.model_named(manifest, manifests.ml_meta(features).request)
     assert request is not None
     checked = manifests.checked_node(manifest, request)
     assert checked is not None
-    marks = {name: manifests.catches(entry) for name, entry in checked["columns"].items() if manifests.catches(entry)}
+    by_rule = {name: list(manifests.catches(checked, entry)) for name, entry in checked["columns"].items()}
+    marks = {name: defects for name, defects in by_rule.items() if defects}
     files = f"read_parquet('{folder}/truth/*.parquet')"
     with warehouse.connection(where, f"skewless quality {project}", progress) as opened:
         plain = ("raw_file", "raw_row", "expected_fare_usd", "fare_noise_usd")

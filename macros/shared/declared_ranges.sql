@@ -1,11 +1,11 @@
 {#-
-  The columns of a model whose meta declares a `range` or `is_present`: a list of {name, broken}, the condition under which a
+  The columns of a model or seed whose meta declares a `range` or `is_present`: a list of {name, broken}, the condition under which a
   row breaks the declaration. Empty while parsing, when dbt shows no graph.
 -#}
 {%- macro declared_ranges(model_name) -%}
   {%- set judged = [] -%}
   {%- if execute -%}
-    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == model_name -%}
+    {%- for node in graph.nodes.values() if node.resource_type in ('model', 'seed') and node.name == model_name -%}
       {%- for name, column in node.columns.items() -%}
         {%- set meta = column.config.meta -%}
         {%- set parts = [] -%}

@@ -3,16 +3,13 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from ml.contract.manifest import checked_node, features_node, meta, model_named, parents, rule_meta
+from ml.contract.declared import require_valid
+from ml.contract.manifest import checked_node, column_meta, features_node, ml_meta, model_named, parents
+from ml.contract.meta import Kind, SliceMeta
 from ml.errors import GateError, SkewlessError
 
-TASKS = ("regression", "binary")
-ROLES = ("key", "group", "time", "split", "sample", "target", "feature", "input")
-KINDS = ("numerical", "categorical")
-TRAIN = ("epochs", "patience", "batch_size", "learning_rate", "weight_decay")
-GATES = ("boosting", "linear_out_of_time", "coverage")
 TYPES = {
     "varchar": "text", "string": "text", "text": "text",
     "tinyint": "integer", "smallint": "integer", "integer": "integer", "int": "integer", "bigint": "integer",
@@ -36,6 +33,8 @@ class Column:
     example: Any = None
     drift: Any = None
     family: str = ""
+    range: tuple[float, float] | None = None
+    is_present: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Contract:
         return next(column.name for column in self.columns if column.role == role)
 
     def example(self) -> dict[str, Any]:
-        """A request row, from the examples beside the inputs."""
+        """A request row, from the examples of the inputs."""
         return {column.name: column.example for column in self.inputs if column.example is not None}
 
     def to_json(self) -> str:
@@ -109,11 +108,15 @@ def from_json(text: str) -> Contract:
     """The contract that `to_json` wrote."""
     value = json.loads(text)
     for name in ("columns", "inputs"):
-        value[name] = tuple(Column(**column) for column in value[name])
+        value[name] = tuple(Column(**{**column, "range": _pair(column.get("range"))}) for column in value[name])
     value["rules"] = tuple(Rule(**{**rule, "inputs": tuple(rule["inputs"])}) for rule in value["rules"])
     value["lookups"] = tuple(value["lookups"])
     value["slices"] = tuple(Slice(**{**slice_, "edges": tuple(slice_["edges"])}) for slice_ in value["slices"])
     return Contract(**value)
+
+
+def _pair(value: list[float] | None) -> tuple[float, float] | None:
+    return (value[0], value[1]) if value else None
 
 
 def load(path: Path) -> Contract:
@@ -134,32 +137,30 @@ def from_manifest(manifest: dict[str, Any], project: str) -> Contract:
     Raises:
         SkewlessError: for a declaration that no network could be trained from, naming the entry.
     """
+    require_valid(manifest, project)
     node = features_node(manifest, project)
-    place = f"the entry of {node['name']}"
-    settings = meta(node)["ml"]
-    if settings.get("task") not in TASKS:
-        raise SkewlessError(f"{place} has the task {settings.get('task')!r}", f"set meta.ml.task to one of {', '.join(TASKS)}")
-    request = model_named(manifest, settings.get("request", ""))
+    settings = ml_meta(node)
+    request = model_named(manifest, settings.request)
     if request is None:
         raise SkewlessError(
-            f"{place} names the request relation {settings.get('request')!r}, which is no model", "set meta.ml.request to the name of one"
+            f"the entry of {node['name']} names the request relation {settings.request!r}, which is not a model",
+            "set meta.ml.request to the name of one",
         )
-    columns = _columns(node)
     contract = Contract(
         project=project,
-        task=settings["task"],
+        task=settings.task,
         features_relation=node["name"],
         request_relation=request["name"],
-        columns=columns,
+        columns=_columns(node),
         inputs=tuple(column for column in _columns(request) if column.role == "input"),
         rules=_rules(checked_node(manifest, request)),
         lookups=tuple(sorted(parent["name"] for parent in parents(manifest, node) if parent["name"] != request["name"])),
-        baseline=settings.get("baseline"),
-        residual=bool(settings.get("residual", False)),
-        slices=tuple(_slice(entry) for entry in settings.get("slices", ())),
-        gates=settings.get("gates", {}),
-        train=settings.get("train", {}),
-        drift={"numerical": 0.1, "categorical": 0.1, "share": 0.3, **settings.get("drift", {})},
+        baseline=settings.baseline,
+        residual=settings.residual,
+        slices=tuple(_slice(entry) for entry in settings.slices),
+        gates=_given(settings.gates),
+        train=_given(settings.train),
+        drift=asdict(settings.drift),
     )
     _require_whole(contract, request["name"])
     return contract
@@ -172,33 +173,43 @@ def column_type(entry: dict[str, Any], place: str) -> str:
     return TYPES[written]
 
 
+def _given(block: Any) -> dict[str, Any]:
+    """The keys of a block that were written, without those left to a default of the step that reads them."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(block).items() if value is not None}
+
+
 def _columns(node: dict[str, Any]) -> tuple[Column, ...]:
     columns = []
     for entry in node["columns"].values():
-        about = meta(entry)
-        role = about.get("role", "")
-        if not role:
+        about = column_meta(node, entry)
+        if about.role is None:
             continue
-        if role not in ROLES:
-            raise SkewlessError(f"{node['name']}.{entry['name']} has the role {role!r}", f"use one of {', '.join(ROLES)}")
-        known = {name: about[name] for name in ("kind", "unit", "required", "example", "drift", "family") if name in about}
-        columns.append(Column(entry["name"], column_type(entry, node["name"]), role, entry.get("description", ""), **known))
+        columns.append(
+            Column(
+                name=entry["name"],
+                type=column_type(entry, node["name"]),
+                role=about.role,
+                description=entry.get("description", ""),
+                kind=about.kind or "",
+                unit=about.unit or "",
+                required=about.required,
+                example=about.example,
+                drift=about.drift,
+                family=about.family or "",
+                range=about.range,
+                is_present=about.is_present,
+            )
+        )
     return tuple(columns)
 
 
 def _rules(node: dict[str, Any] | None) -> tuple[Rule, ...]:
-    if node is None:
-        return ()
+    """The rules of a checked model, in the order of its YAML."""
     rules = []
-    for entry in node["columns"].values():
-        about = rule_meta(entry)
+    for entry in node["columns"].values() if node else ():
+        about = column_meta(node, entry).rule if node else None
         if about:
-            if not entry["name"].startswith("ok_") or about.get("action") not in ("quarantine", "flag"):
-                raise SkewlessError(
-                    f"the rule {node['name']}.{entry['name']} is incomplete",
-                    "name it ok_..., and give it a dimension, a budget and the action quarantine or flag",
-                )
-            rules.append(Rule(entry["name"], about["dimension"], float(about["budget"]), about["action"], entry.get("description", "")))
+            rules.append(Rule(entry["name"], about.dimension, about.budget, about.action, entry.get("description", "")))
     return tuple(rules)
 
 
@@ -215,8 +226,8 @@ def _require_whole(contract: Contract, request: str) -> None:
     if not contract.inputs:
         raise SkewlessError(f"{request} has no column with the role input", "give the columns that a request has the meta {role: input}")
     for column in contract.features:
-        if column.kind not in KINDS:
-            raise SkewlessError(f"the feature {place}.{column.name} has the kind {column.kind!r}", f"use one of {', '.join(KINDS)}")
+        if not column.kind:
+            raise SkewlessError(f"the feature {place}.{column.name} has no kind", f"give it one of {', '.join(get_args(Kind))}")
         if column.kind == "numerical" and column.type not in ("double", "integer", "boolean"):
             raise SkewlessError(
                 f"the numerical feature {place}.{column.name} has the type {column.type}",
@@ -233,26 +244,14 @@ def _require_whole(contract: Contract, request: str) -> None:
     if contract.residual and (contract.baseline is None or contract.task != "regression"):
         raise SkewlessError(f"{place} asks for a residual without a baseline to subtract", "set meta.ml.baseline, or leave residual out")
     _require_slices(contract, place)
-    _require_settings(contract, place)
 
 
-def _require_settings(contract: Contract, place: str) -> None:
-    for what, given, known in (("gate", contract.gates, GATES), ("setting", contract.train, TRAIN)):
-        unknown = sorted(given.keys() - set(known))
-        if unknown:
-            where = {"gate": "meta.ml.gates", "setting": "meta.ml.train"}[what]
-            raise SkewlessError(f"{place} has the {what} {unknown[0]!r}", f"use one of {', '.join(known)} in {where}")
-
-
-def _slice(entry: Any) -> Slice:
+def _slice(entry: str | SliceMeta) -> Slice:
     """A slice as YAML writes it: a categorical feature, {column: ..., by: month}, or {column: ..., edges: [0, 15, 60]}."""
     if isinstance(entry, str):
         return Slice(entry, entry)
-    by = entry.get("by", "band" if entry.get("edges") else "value")
-    column = str(entry.get("column", ""))
-    return Slice(
-        str(entry.get("name", "month" if by == "month" else column)), column, by, tuple(float(edge) for edge in entry.get("edges", ()))
-    )
+    by = entry.by or ("band" if entry.edges else "value")
+    return Slice(entry.name or ("month" if by == "month" else entry.column), entry.column, by, entry.edges)
 
 
 def _require_slices(contract: Contract, place: str) -> None:
@@ -260,7 +259,7 @@ def _require_slices(contract: Contract, place: str) -> None:
         fits = {
             "value": slice_.column in contract.categorical,
             "month": slice_.column == contract.only("time"),
-            "band": slice_.column in contract.numerical and bool(slice_.edges) and list(slice_.edges) == sorted(set(slice_.edges)),
+            "band": slice_.column in contract.numerical and bool(slice_.edges),
         }
         if not fits.get(slice_.by, False):
             raise SkewlessError(

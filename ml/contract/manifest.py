@@ -1,8 +1,10 @@
-"""A dbt manifest, read: its models, what they read, and the meta beside their columns."""
+"""A dbt manifest, read: its models, what they read, and their meta as dataclasses."""
 
 from collections.abc import Iterable
 from typing import Any
 
+from ml.contract.meta import Availability, ColumnMeta, MlMeta, ModelMeta
+from ml.contract.validation import Place, read_or_raise
 from ml.errors import SkewlessError
 
 
@@ -23,7 +25,7 @@ def checked_path(manifest: dict[str, Any], request: dict[str, Any]) -> list[dict
     paths = [[request]]
     while paths:
         longer = [[parent, *path] for path in paths for parent in parents(manifest, path[0])]
-        found = next((path for path in longer if any(rule_meta(column) for column in path[0]["columns"].values())), None)
+        found = next((path for path in longer if any("rule" in meta(column) for column in path[0]["columns"].values())), None)
         if found is not None:
             return found
         paths = longer
@@ -49,16 +51,57 @@ def parents(manifest: dict[str, Any], node: dict[str, Any]) -> list[dict[str, An
 
 
 def meta(entry: dict[str, Any]) -> dict[str, Any]:
-    """The meta of a node or of a column's entry, wherever dbt has put it."""
+    """The meta of a node or of a column's entry as it is written, wherever dbt has put it."""
     return {**entry.get("meta", {}), **entry.get("config", {}).get("meta", {})}
 
 
-def rule_meta(entry: dict[str, Any]) -> dict[str, Any]:
-    """What a column's entry says of a rule; nothing for other columns."""
-    return meta(entry).get("rule") or {}
+def place(node: dict[str, Any], column: str = "") -> Place:
+    """The YAML file and the entry of a model, seed or source's table, or of one of its columns."""
+    file = (node.get("patch_path") or node.get("original_file_path") or "").split("://")[-1]
+    table = f"{node['source_name']}.{node['name']}" if node["resource_type"] == "source" else node["name"]
+    return Place(file, f"{table}.{column}" if column else table)
 
 
-def catches(entry: dict[str, Any]) -> list[str]:
+def ml_meta(node: dict[str, Any]) -> MlMeta:
+    """What the entry of a feature table declares.
+
+    Raises:
+        SkewlessError: for a block that does not fit; the readers below raise it as well.
+    """
+    found = read_or_raise(ModelMeta, meta(node), place(node)).ml
+    if found is None:
+        raise SkewlessError(f"{place(node)} has no meta.ml", "declare its target there; see docs/reference/meta.md")
+    return found
+
+
+def column_meta(node: dict[str, Any], entry: dict[str, Any]) -> ColumnMeta:
+    """What the entry of a column says of it."""
+    return read_or_raise(ColumnMeta, meta(entry), place(node, entry["name"]))
+
+
+def catches(node: dict[str, Any], entry: dict[str, Any]) -> tuple[str, ...]:
     """The simulator's defects that a rule, or a column that marks rows, is for."""
-    about = meta(entry)
-    return list(about.get("catches") or (about.get("rule") or {}).get("catches") or [])
+    about = column_meta(node, entry)
+    return about.catches or (about.rule.catches if about.rule else ())
+
+
+def is_staging(node: dict[str, Any]) -> bool:
+    """Whether a model reads raw data: one of its parents is a source."""
+    return node["resource_type"] == "model" and any(parent.startswith("source.") for parent in node["depends_on"].get("nodes", []))
+
+
+def available(node: dict[str, Any], column: str) -> Availability:
+    """When a column of a staging model is known. The one reader of `available`, since other models may one day want other answers.
+
+    Raises:
+        SkewlessError: for a column without an entry, or one that does not say.
+    """
+    entry = node["columns"].get(column)
+    found = column_meta(node, entry).available if entry else None
+    if found is None:
+        lacks = "its entry has no meta.available" if entry else "it has no entry"
+        raise SkewlessError(
+            f"{place(node, column)}: nothing says when this column is known: {lacks}",
+            "write config: {meta: {available: request}} if a request can carry it, available: outcome if it is known only afterwards",
+        )
+    return found

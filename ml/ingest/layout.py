@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 
+from ml.contract.declared import yaml_of
+from ml.contract.manifest import meta
+from ml.contract.meta import SourceColumnMeta, SourceMeta
+from ml.contract.validation import Place, read_or_raise
 from ml.errors import SkewlessError
 from ml.ingest.piece import Piece, opened, readable
 
@@ -48,34 +51,39 @@ class RawTable:
 
 
 def raw_tables(checkout: Path, project: str) -> list[RawTable]:
-    """The raw tables that a project declares as dbt sources."""
+    """The raw tables that a project declares as dbt sources.
+
+    Raises:
+        SkewlessError: for a file that is not YAML, or for meta that does not fit, naming file, entry and key.
+    """
     tables = []
     for path in sorted((checkout / "models" / project).rglob("*.yml")):
-        try:
-            sources = (yaml.safe_load(path.read_text()) or {}).get("sources", [])
-        except yaml.YAMLError as error:
-            said = " ".join(str(error).split())
-            raise SkewlessError(f"{path.relative_to(checkout)} is no YAML: {said}", "correct the line that it names") from error
-        for source in sources:
-            about = source.get("config", {}).get("meta", {})
-            if about.get("predictions"):
+        file = path.relative_to(checkout).as_posix()
+        for source in yaml_of(path, checkout).get("sources", []):
+            place = Place(file, source["name"])
+            if read_or_raise(SourceMeta, meta(source), place).predictions:
                 continue  # what `skewless predict` writes, to be read back
-            tables += [_raw_table(project, table, about.get("ingest", {})) for table in source["tables"]]
+            tables += [_raw_table(project, table, meta(source).get("ingest", {}), place) for table in source["tables"]]
     return tables
 
 
-def _raw_table(project: str, table: dict[str, Any], shared: dict[str, Any]) -> RawTable:
-    own = {**shared, **table.get("config", {}).get("meta", {}).get("ingest", {})}
+def _raw_table(project: str, table: dict[str, Any], shared: dict[str, Any], source: Place) -> RawTable:
+    place = Place(source.file, f"{source.entry}.{table['name']}")
+    written = meta(table)
+    read_or_raise(SourceMeta, written, place)
+    own = read_or_raise(SourceMeta, {"ingest": {**shared, **written.get("ingest", {})}}, place).ingest
+    for column in table["columns"]:
+        read_or_raise(SourceColumnMeta, meta(column), Place(place.file, f"{place.entry}.{column['name']}"))
     return RawTable(
         project=project,
         name=table["name"],
         columns=tuple(column["name"] for column in table["columns"]),
-        delimiter=own.get("delimiter", ","),
-        package=own.get("package"),
-        file=own.get("file"),
-        quoted=own.get("quoted", True),
-        unnamed=own.get("unnamed", 0),
-        simulate=own.get("simulate"),
+        delimiter=own.delimiter,
+        package=own.package,
+        file=own.file,
+        quoted=own.quoted,
+        unnamed=own.unnamed,
+        simulate={"rows": own.simulate.rows, "seed": own.simulate.seed} if own.simulate else None,
     )
 
 

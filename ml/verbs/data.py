@@ -149,7 +149,9 @@ def _cut(text: str, width: int) -> str:
 def build(context: Context) -> Outcome:
     from ml import ingest as raw
     from ml import warehouse
+    from ml.contract.declared import require_valid_files
 
+    require_valid_files(context.checkout, context.project)
     raw.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
     ids = raw.load_ids(context.where, context.checkout, context.project)
     built = warehouse.build(context.where, context.checkout, context.project, ids, context.progress)
@@ -213,8 +215,10 @@ def floor_lines(found: Truth) -> str:
 
 def check(context: Context) -> Outcome:
     from ml import warehouse
+    from ml.contract.declared import require_valid_files
     from ml.contract.read import contract_of
 
+    require_valid_files(context.checkout, context.project)
     manifest = warehouse.compiled_manifest(context.where, context.checkout, context.project, context.progress)
     contract = contract_of(manifest, context.project)
     enforced = [rule.name for rule in contract.rules if rule.sql]

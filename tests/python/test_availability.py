@@ -9,9 +9,12 @@ from ml.contract.leakage import Origin
 from ml.errors import SkewlessError
 
 STAGING = {
-    "trip": "departure", "called_at": "departure", "zone": "departure", "split": "departure",
-    "ended_at": "arrival", "fare": "arrival", "minutes": "arrival",
+    "trip": "request", "called_at": "request", "zone": "request", "split": "request",
+    "ended_at": "outcome", "fare": "outcome", "minutes": "outcome",
 }  # fmt: skip
+KNOWN = {"available": "request"}
+RATES = ("zone", "rate", "since")
+TRIPS = f"with source as (select * from read_parquet('raw/*.parquet')) select {', '.join(STAGING)} from source"
 CHECKED = """
 with trips as (select *, fare > 0 as ok_fare from "w"."main"."stg_trips"),
 joined as (select trips.*, rates.rate from trips left join "w"."main"."stg_rates" as rates on {on})
@@ -31,7 +34,10 @@ select * from done
 
 def node(name: str, sql: str, parents: list[str], columns: dict[str, dict[str, Any]]) -> dict[str, Any]:
     entries = {column: {"name": column, "config": {"meta": about}} for column, about in columns.items()}
-    return {"name": name, "resource_type": "model", "columns": entries, "compiled_code": sql, "depends_on": {"nodes": parents}}
+    return {
+        "name": name, "resource_type": "model", "original_file_path": f"models/toy/{name}.sql",
+        "patch_path": f"toy://models/toy/{name}.yml", "columns": entries, "compiled_code": sql, "depends_on": {"nodes": parents},
+    }  # fmt: skip
 
 
 def trace(
@@ -40,11 +46,12 @@ def trace(
     where: str = "split = 'train'",
     feature: str = "request.rate * 2",
     declared: dict[str, str] = STAGING,
+    staging: str = TRIPS,
 ) -> dict[str, tuple[Origin, ...]]:
     """What stands behind the inputs and features of a small project, with one part of its SQL replaced."""
     nodes = [
-        node("stg_trips", "", ["source.raw"], {name: {"available": when} for name, when in declared.items()}),
-        node("stg_rates", "", ["source.raw"], {"zone": {}, "rate": {}, "since": {}}),
+        node("stg_trips", staging, ["source.raw"], {name: {"available": when} if when else {} for name, when in declared.items()}),
+        node("stg_rates", "select zone, rate, since from 'rates/*.parquet'", ["source.raw"], dict.fromkeys(RATES, KNOWN)),
         node("checked", CHECKED.format(on=on), ["model.stg_trips", "model.stg_rates"], {}),
         node("clean", CLEAN.format(rate=rate), ["model.checked"], {"split": {"role": "split"}}),
         node("history", HISTORY.format(where=where), ["model.clean"], {}),
@@ -56,17 +63,18 @@ def trace(
                  Column("fare", "double", "target")),
         inputs=(Column("zone", "text", "input"), Column("called_at", "timestamp", "input"), Column("rate", "double", "input")),
     )  # fmt: skip
-    return leakage.require_known(contract, {"nodes": {f"model.{entry['name']}": entry for entry in nodes}})
+    sources = {"source.raw": {"columns": dict.fromkeys(("trip", "fare"))}}
+    return leakage.require_known(contract, {"nodes": {f"model.{entry['name']}": entry for entry in nodes}, "sources": sources})
 
 
 def test_a_feature_is_followed_to_its_staging_columns_through_stars_and_joins() -> None:
     found = trace()
-    assert found["usual"] == (Origin("stg_rates", "rate", "departure"), Origin("stg_trips", "zone", "departure"))
-    assert found["zone"] == (Origin("stg_trips", "zone", "departure"),)
+    assert found["usual"] == (Origin("stg_rates", "rate", "request"), Origin("stg_trips", "zone", "request"))
+    assert found["zone"] == (Origin("stg_trips", "zone", "request"),)
 
 
 def test_a_lookup_fitted_on_train_may_read_outcomes() -> None:
-    assert all(origin.available == "departure" for origin in trace()["fares"])
+    assert all(origin.available == "request" for origin in trace()["fares"])
 
 
 @pytest.mark.parametrize(
@@ -80,14 +88,26 @@ def test_a_lookup_fitted_on_train_may_read_outcomes() -> None:
         ({"where": "split <> 'out_of_time'"}, "history is fitted on more than the train split"),
         ({"where": "split = 'train' or zone = 'A'"}, "history is fitted on more than the train split"),
         ({"where": "zone = 'train'"}, "history is fitted on more than the train split"),
-        ({"declared": {**STAGING, "fare": "departure"}}, "nothing says when the target fare is known"),
-        ({"declared": {**STAGING, "zone": "someday"}}, "stg_trips.zone is available 'someday'"),
+        ({"declared": {**STAGING, "fare": "request"}}, "nothing says when the target fare is known"),
+        ({"declared": {**STAGING, "zone": "someday"}}, "stg_trips.zone: meta.available must be one of request, outcome, got 'someday'"),
+        ({"declared": {**STAGING, "zone": ""}}, "models/toy/stg_trips.yml: stg_trips.zone: nothing says when .* no meta.available"),
+        ({"declared": {"trip": "request"}}, "stg_trips.called_at: .* it has no entry"),
+        ({"declared": {}}, "stg_trips.trip: .* it has no entry"),
+        ({"staging": TRIPS.replace("trip,", "trip, tip,")}, "stg_trips.tip: .* it has no entry"),
+        ({"staging": "select * from 'trips.parquet'"}, "stg_trips.raw_file: .* it has no entry"),
+        ({"staging": 'select * from "w"."main"."checked"'}, "stg_trips.yml: stg_trips: its last select has a star"),
     ],
 )
 def test_what_only_the_outcome_brings_is_refused_by_name(change: dict[str, Any], says: str) -> None:
     with pytest.raises(SkewlessError, match=says):
         trace(**change)
     trace()  # the project as it stands is fine
+
+
+def test_sql_that_reads_an_unknown_column_is_refused_with_the_model() -> None:
+    """A seed whose column has no entry, for one: the manifest does not say what a seed has."""
+    with pytest.raises(SkewlessError, match=r"the SQL of clean cannot be followed to its sources: .*tips"):
+        trace(rate="checked.tips")
 
 
 def test_a_condition_beside_the_split_narrows_it() -> None:

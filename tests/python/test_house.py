@@ -167,7 +167,7 @@ def test_every_staging_column_says_when_it_is_known(checkout: Path) -> None:
     for path in sorted((checkout / "models").rglob("staging/stg_*.yml")):
         (entry,) = yaml.safe_load(path.read_text())["models"]
         for column in entry["columns"]:
-            assert column["config"]["meta"]["available"] in ("departure", "arrival"), f"{path.stem}.{column['name']}"
+            assert column["config"]["meta"]["available"] in ("request", "outcome"), f"{path.stem}.{column['name']}"
 
 
 def test_every_feature_has_a_kind_a_family_and_a_range_or_values(checkout: Path) -> None:

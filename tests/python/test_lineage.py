@@ -270,23 +270,30 @@ def entry_of(name, column, data_type=None, **changed):
     return change
 
 
+def without_role(name, column):
+    return lambda nodes: nodes[f"model.{name}"]["columns"][column]["config"]["meta"].pop("role")
+
+
 BROKEN = [
-    (settings_of(task="ranking"), "ranking"), (settings_of(task=None), "task None"), (settings_of(request="toy_dirty"), "toy_dirty"),
+    (settings_of(task="ranking"), "ranking"), (settings_of(task=None), "meta.ml.task has no value"),
+    (settings_of(request="toy_dirty"), "toy_dirty"),
     (settings_of(baseline="speed"), "baseline 'speed'"), (settings_of(baseline="pickup"), "baseline 'pickup'"),
     (settings_of(residual=True), "residual without a baseline"), (settings_of(slices=["miles"]), "slice 'miles'"),
     (settings_of(residual=True, baseline="miles", task="binary"), "residual"),
-    *((entry_of("toy_features", column, role=""), f"0 columns with the role {role}") for column, role in
+    *((without_role("toy_features", column), f"0 columns with the role {role}") for column, role in
       {"trip": "key", "day": "group", "left_at": "time", "split": "split", "bucket": "sample", "tip": "target"}.items()),
     (entry_of("toy_features", "day", role="key"), "2 columns with the role key"),
-    (entry_of("toy_features", "miles", kind=""), "toy_features.miles has the kind ''"),
-    (entry_of("toy_features", "miles", role="label"), "toy_features.miles has the role 'label'"),
+    (entry_of("toy_features", "miles", kind=""),
+     "toy_features.miles: meta.kind must be one of numerical, categorical, got ''"),
+    (entry_of("toy_features", "miles", role="label"), "toy_features.miles: meta.role must be one of"),
     (entry_of("toy_features", "miles", kind="categorical"), "categorical feature toy_features.miles has the type double"),
     (entry_of("toy_features", "miles", "varchar"), "numerical feature toy_features.miles has the type text"),
     (entry_of("toy_clean", "pickup", "blob"), "toy_clean.pickup has the data_type 'blob'"),
     (entry_of("checked", "ok_rule", rule={"action": "drop", "dimension": "valid", "budget": 0}), "checked.ok_rule"),
     (lambda nodes: nodes["model.toy_zones"].update(columns={}), "lookup toy_zones has no columns"),
     (lambda nodes: nodes["model.toy_features"]["config"].update(meta={}), "project toy must declare"),
-    (lambda nodes: nodes["model.toy_clean"]["config"].update(meta={"ml": {"task": "binary"}}), "toy_clean, toy_features"),
+    (lambda nodes: nodes["model.toy_clean"]["config"].update(meta={"ml": {"task": "binary", "request": "checked"}}),
+     "toy_clean, toy_features"),
 ]  # fmt: skip
 
 

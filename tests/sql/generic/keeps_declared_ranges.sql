@@ -1,14 +1,15 @@
 {#
-  On the sums of a feature table (feature_sums): its columns keep the `range` ([low, high]) of their meta, and have a value where
-  it says `is_present`. A row is returned for each column that some row of the feature table breaks.
+  The columns of a model or seed keep the `range` ([low, high]) of their meta, and have a value where it says `is_present`; null is in
+  every range. With `features`, the model is the sums (feature_sums) of that feature table, which has counted its broken rows already.
+  A row is returned for each column that some row breaks.
 #}
-{% test keeps_declared_ranges(model, features) %}
-{%- set judged = declared_ranges(features) %}
+{% test keeps_declared_ranges(model, features=none) %}
+{%- set judged = declared_ranges(features or model.identifier) %}
 with counted as (
     select
-        sum(row_count) as row_count
+        {{ 'sum(row_count)' if features else 'count(*)' }} as row_count
         {%- for column in judged %},
-        sum({{ column.name }}_broken) as {{ column.name }}_broken
+        sum({{ column.name ~ '_broken' if features else 'case when ' ~ column.broken ~ ' then 1 else 0 end' }}) as {{ column.name }}_broken
         {%- endfor %}
     from {{ model }}
 )
