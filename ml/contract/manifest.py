@@ -62,3 +62,12 @@ def catches(entry: dict[str, Any]) -> list[str]:
     """The simulator's defects that a rule, or a column that marks rows, is for."""
     about = meta(entry)
     return list(about.get("catches") or (about.get("rule") or {}).get("catches") or [])
+
+
+def ancestors(manifest: dict[str, Any], name: str) -> set[str]:
+    """A node and all nodes that it descends from, by their unique ids; sources are none."""
+    found = {name}
+    for parent in manifest["nodes"][name]["depends_on"]["nodes"]:
+        if parent in manifest["nodes"] and parent not in found:
+            found |= ancestors(manifest, parent)
+    return found
