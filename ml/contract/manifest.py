@@ -66,8 +66,10 @@ def catches(entry: dict[str, Any]) -> list[str]:
 
 def ancestors(manifest: dict[str, Any], name: str) -> set[str]:
     """A node and all nodes that it descends from, by their unique ids; sources are none."""
-    found = {name}
-    for parent in manifest["nodes"][name]["depends_on"]["nodes"]:
-        if parent in manifest["nodes"] and parent not in found:
-            found |= ancestors(manifest, parent)
+    found, ahead = {name}, [name]
+    while ahead:
+        parents_of_it = manifest["nodes"][ahead.pop()]["depends_on"]["nodes"]
+        new = {parent for parent in parents_of_it if parent in manifest["nodes"]} - found
+        found |= new
+        ahead += new
     return found

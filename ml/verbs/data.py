@@ -143,12 +143,14 @@ def _cut(text: str, width: int) -> str:
 
 def build(context: Context) -> Outcome:
     from ml import ingest as raw
-    from ml import warehouse
+    from ml.warehouse import open_warehouse, relations
 
+    warehouse = open_warehouse(context.where, context.checkout)
     raw.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
     ids = raw.load_ids(context.where, context.checkout, context.project)
-    built = warehouse.build(context.where, context.checkout, context.project, ids, context.progress)
-    books = warehouse.books(context.where, context.project, context.progress)
+    built = warehouse.build(context.project, ids, context.progress)
+    with warehouse.connection(f"skewless build {context.project}", context.progress) as opened:
+        books = relations.books(opened, context.project)
     counted = ""
     if books:
         counted = (
@@ -158,15 +160,17 @@ def build(context: Context) -> Outcome:
         f"{built.nodes} dbt nodes green{f', {built.warnings} warned' if built.warnings else ''}{counted}",
         {"nodes": built.nodes, "warnings": built.warnings, "books": books, "invocation_id": built.invocation_id},
         unchanged=built.unchanged, rows=books["raw"] if books else 0,
-        bytes=storage.size(context.where, context.where.own("warehouse.duckdb")),
+        bytes=warehouse.size(),
     )  # fmt: skip
 
 
 def quality(context: Context) -> Outcome:
     from ml import quality as room
+    from ml.warehouse import open_warehouse
 
-    card = room.scorecard(context.where, context.project, context.progress)
-    found = room.truth(context.where, context.checkout, context.project, context.progress)
+    warehouse = open_warehouse(context.where, context.checkout)
+    card = room.scorecard(context.where, warehouse, context.project, context.progress)
+    found = room.truth(context.where, context.checkout, warehouse, context.project, context.progress)
     if found:
         storage.write_json(context.where, context.where.own(context.project, "truth.json"), found)  # for the report
     over = [row["rule"] for row in card if row["loads_over"]]
@@ -208,8 +212,9 @@ def floor_lines(found: dict[str, Any]) -> str:
 
 def check(context: Context) -> Outcome:
     from ml import snapshot
+    from ml.warehouse import open_warehouse
 
-    contract, _ = snapshot.read_contract(context.where, context.checkout, context.project, context.progress)
+    contract, _ = snapshot.read_contract(open_warehouse(context.where, context.checkout), context.project, context.progress)
     door = [rule.name for rule in contract.rules if rule.sql]
     return Outcome(
         f"{contract.task} of {contract.only('target')}: {len(contract.features)} features from {len(contract.inputs)} inputs and "
@@ -230,9 +235,10 @@ def check(context: Context) -> Outcome:
 def snapshot(context: Context) -> Outcome:
     from ml import ingest as raw
     from ml import snapshot as room
+    from ml.warehouse import open_warehouse
 
     ids = raw.load_ids(context.where, context.checkout, context.project)
-    taken = room.take(context.where, context.checkout, context.project, ids, context.progress)
+    taken = room.take(context.where, open_warehouse(context.where, context.checkout), context.project, ids, context.progress)
     counts = ", ".join(f"{count:,} {split}" for split, count in taken.counts.items())
     place = lies(context, taken.key)
     return Outcome(
