@@ -177,7 +177,7 @@ def _explained(
     log = f"dbt's log is {where.uri(where.own('logs', 'dbt.log'))}"
     path = storage.fetch(where, where.own(target, "run_results.json"))
     bad = [result for result in _run_results(where, target)["results"] if result["status"] in BAD] if path.exists() else []
-    if bad and (found := failures.error(where, _manifest(where, target), bad, opened, log)):
+    if bad and (found := failures.error(where, verb, _manifest(where, target), bad, opened, log)):
         return found
     # Where it could not write its own log, dbt prints the logging module's traceback.
     said = "\n".join(messages[:MAX_MESSAGES]).split("--- Logging error")[0].split("Traceback")[0].strip()

@@ -30,8 +30,10 @@ class Failure:
     remedy: str
 
 
-def error(where: Storage, manifest: dict[str, Any], bad: list[dict[str, Any]], opened: Opened, log: str) -> SkewlessError | None:
-    """What to raise for dbt's red results: a GateError where only tests are red. None where all are skipped.
+def error(
+    where: Storage, verb: str, manifest: dict[str, Any], bad: list[dict[str, Any]], opened: Opened, log: str
+) -> SkewlessError | None:
+    """What to raise for the red results of `dbt VERB`: a GateError where only tests are red. None where all are skipped.
 
     `opened` opens the warehouse to read the rows that fail; None where there is none to read.
     """
@@ -43,9 +45,9 @@ def error(where: Storage, manifest: dict[str, Any], bad: list[dict[str, Any]], o
     if len(red) > MAX_FAILURES:
         lines.append(f"and {len(red) - MAX_FAILURES} more red nodes")
     if skipped := len(bad) - len(red):
-        lines.append(f"{skipped} nodes that depend on them were not run")
+        lines.append(f"not run, because they depend on what failed: {skipped}")
     only_tests = all(result["status"] == "fail" for result in red)
-    heading = f"{len(red)} red test{'s' if len(red) > 1 else ''}" if only_tests else "dbt failed"
+    heading = f"{len(red)} red test{'s' if len(red) > 1 else ''}" if only_tests else f"dbt {verb} failed"
     message = heading + ":" + "".join("\n  " + line.replace("\n", "\n    ") for line in lines)
     hint = "\n      ".join(dict.fromkeys([*(failure.remedy for failure in found if failure.remedy), log]))
     return GateError(message, hint) if only_tests else SkewlessError(message, hint)
