@@ -3,32 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from ml import ingest, storage, warehouse
+import duckdb
+
+from ml import ingest, storage
 from ml.contract import manifest as manifests
 from ml.errors import GateError
 from ml.places import Places, identity
 from ml.storage import Storage
+from ml.warehouse import Warehouse, memory_limit, relations
+from ml.warehouse.relations import RuleScore
 
 Progress = Callable[[str, float, float], None]
-
-
-@dataclass(frozen=True)
-class RuleScore:
-    """A rule over all loads: `broken` of `rows` raw rows, the load that it cost most, and how many loads are over its budget."""
-
-    rule: str
-    dimension: str
-    action: str
-    broken: int
-    rows: int
-    budget: float
-    worst_share: float
-    worst_load: str
-    loads_over: int
-    exempt_loads: int
-    exemptions: str | None
 
 
 @dataclass(frozen=True)
@@ -67,30 +53,27 @@ class Truth:
     noise_floor: dict[str, Floor]
 
 
-def scorecard(where: Storage, project: str, progress: Progress) -> list[RuleScore]:
+def scorecard(where: Storage, warehouse: Warehouse, project: str, progress: Progress) -> list[RuleScore]:
     """A row for each rule over all loads, the costliest first: broken and raw rows, the load that it cost most, and exemptions.
 
     Raises:
         GateError: where the project was not built.
     """
-    with warehouse.connection(where, f"skewless quality {project}", progress) as opened:
-        if not _has(opened, f"{project}_quality"):
-            raise GateError(f"project {project} has no scorecard in workspace {where.workspace}", f"run: skewless build {project}")
-        rows = opened.execute(
-            f"""select rule_name, dimension, action, sum(broken_count)::bigint, sum(row_count)::bigint, min(budget)::double,
-                max(broken_share)::double, arg_max(raw_load_id, broken_share), count(*) filter (where not is_within_budget),
-                count(exemption), string_agg(distinct exemption, '; ')
-            from {project}_quality group by all order by 4 desc, 1"""
-        ).fetchall()
-    return [RuleScore(*row) for row in rows]
+    card = None
+    if warehouse.is_stored():
+        with warehouse.connection(f"skewless quality {project}", progress) as opened:
+            card = relations.scorecard(opened, project)
+    if card is None:
+        raise GateError(f"project {project} has no scorecard in workspace {where.workspace}", f"run: skewless build {project}")
+    return card
 
 
-def truth(where: Storage, checkout: Path, project: str, progress: Progress) -> Truth | None:
+def truth(where: Storage, checkout: Path, warehouse: Warehouse, project: str, progress: Progress) -> Truth | None:
     """How much of a simulation's planted dirt the rules find, and its noise floor; None where no simulation is loaded."""
     folder = _loaded_simulation(where, checkout, project)
     if folder is None:
         return None
-    manifest = warehouse.compiled_manifest(where, checkout, project, progress)
+    manifest = warehouse.compiled_manifest(project, progress)
     features = manifests.features_node(manifest, project)
     request = manifests.model_named(manifest, manifests.ml_meta(features).request)
     assert request is not None
@@ -98,17 +81,25 @@ def truth(where: Storage, checkout: Path, project: str, progress: Progress) -> T
     assert checked is not None
     by_rule = {name: list(manifests.catches(checked, entry)) for name, entry in checked["columns"].items()}
     marks = {name: defects for name, defects in by_rule.items() if defects}
-    files = f"read_parquet('{folder}/truth/*.parquet')"
-    with warehouse.connection(where, f"skewless quality {project}", progress) as opened:
+    with (
+        storage.scratch_folder(where) as scratch,
+        duckdb.connect(":memory:", config={"memory_limit": memory_limit(), "temp_directory": str(scratch)}) as local,
+        warehouse.connection(f"skewless quality {project}", progress) as opened,
+    ):
+        # The truth is in local files that an engine need not reach: what the rules mark comes to it, in batches.
+        local.execute(f"create view truth as select * from read_parquet('{folder}/truth/*.parquet')")
         plain = ("raw_file", "raw_row", "expected_fare_usd", "fare_noise_usd")
-        defects = [name for (name, *_) in opened.execute(f"describe select * from {files}").fetchall() if name not in plain]
-        joined = f"{checked['name']} as checked inner join {files} as truth using (raw_file, raw_row)"
-        counted = opened.execute(f"select {', '.join(_counts(defects, marks))} from {joined}").fetchone()
+        defects = [name for (name, *_) in local.execute("describe truth").fetchall() if name not in plain]
+        local.register("checked", opened.stream(f"select raw_file, raw_row, {', '.join(marks)} from {checked['name']}"))
+        joined = "checked inner join truth using (raw_file, raw_row)"
+        counted = local.execute(f"select {', '.join(_counts(defects, marks))} from {joined}").fetchone()
         assert counted is not None
-        floor = opened.execute(
-            f"""select request.split, sqrt(avg(truth.fare_noise_usd ** 2)), count(*) from {request["name"]} as request
-            inner join (select distinct raw_file, raw_load_id from {checked["name"]}) as files using (raw_load_id)
-            inner join {files} as truth on truth.raw_file = files.raw_file and truth.raw_row = request.raw_row group by all"""
+        local.register("files", opened.stream(f"select distinct raw_file, raw_load_id from {checked['name']}").read_all())
+        local.register("request", opened.stream(f"select split, raw_load_id, raw_row from {request['name']}"))
+        floor = local.execute(
+            """select request.split, sqrt(avg(truth.fare_noise_usd ** 2)), count(*) from request
+            inner join files using (raw_load_id)
+            inner join truth on truth.raw_file = files.raw_file and truth.raw_row = request.raw_row group by all"""
         ).fetchall()
     numbers = iter(counted)
     total = next(numbers)
@@ -159,7 +150,3 @@ def _loaded_simulation(where: Storage, checkout: Path, project: str) -> Path | N
         if record and {(file["name"], file["bytes"]) for file in record["files"]} <= loaded:
             return storage.fetch(where, f"simulated/{project}/{name}")
     return None
-
-
-def _has(opened: Any, table: str) -> bool:
-    return bool(opened.execute("select count(*) from information_schema.tables where table_name = ?", [table]).fetchone()[0])

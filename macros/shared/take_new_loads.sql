@@ -1,8 +1,11 @@
 {#-
   For an incremental table by load: a condition on raw_load_id that names the loads to take in. `wanted` is a relation with a
   row for each load and the `version` of what it is made from; the table keeps that, with `own_version` (a hash of its SQL)
-  behind it, in its column `version`. Before anything is added, rows of loads that are gone or that have another version
-  leave the table, so that what results is what a full build gives. The ids are literals: an engine skips the other files unread.
+  behind it, in its column `version`. The ids are literals: an engine skips the other files unread.
+
+  Rows of loads that are gone or that have another version must leave the table, so that what results is what a full build
+  gives. This macro only reads; it says in a comment of the statement which rows leave, and the materialization removes them in
+  its own transaction: by the hook leave_old_loads, or by a full rebuild (should_full_refresh) where no row stays.
 -#}
 {%- macro take_new_loads(wanted, own_version) -%}
   {%- if not is_incremental() -%}{{ return('true') }}{%- endif -%}
@@ -10,19 +13,14 @@
   {%- for row in run_query("select raw_load_id, version from " ~ wanted ~ " as wanted").rows -%}
     {%- do asked.append(row[0] ~ ':' ~ row[1] ~ own_version) -%}
   {%- endfor -%}
-  {%- set standing = [] -%}
+  {%- set stored = [] -%}
   {%- if 'version' in adapter.get_columns_in_relation(this) | map(attribute='name') -%}
-    {%- set standing = run_query("select distinct raw_load_id || ':' || version from " ~ this).columns[0].values() | list -%}
+    {%- set stored = run_query("select distinct raw_load_id || ':' || version from " ~ this).columns[0].values() | list -%}
   {%- endif -%}
-  {%- set gone = standing | reject('in', asked) | list -%}
-  {%- if gone | length == standing | length -%}
-    {%- do adapter.drop_relation(load_relation(this)) -%}  {#- nothing of it stays: it is made anew, in whatever shape -#}
-    {{- return('true') -}}
-  {%- endif -%}
-  {%- if gone -%}
-    {%- do run_query("delete from " ~ this ~ " where raw_load_id || ':' || version in ('" ~ gone | join("', '") ~ "')") -%}
-  {%- endif -%}
+  {%- set old = stored | reject('in', asked) | list -%}
+  {%- if old | length == stored | length -%}{{ return('true /* old loads: all */') }}{%- endif -%}
   {%- set ids = [] -%}
-  {%- for load in asked if load not in standing -%}{%- do ids.append(load.split(':')[0]) -%}{%- endfor -%}
-  {{- return("raw_load_id in ('" ~ ids | join("', '") ~ "')" if ids else 'false') -}}
+  {%- for load in asked if load not in stored -%}{%- do ids.append(load.split(':')[0]) -%}{%- endfor -%}
+  {%- set taken = "raw_load_id in ('" ~ ids | join("', '") ~ "')" if ids else 'false' -%}
+  {{- return(taken ~ ' /* old loads: ' ~ old | join(' ') ~ ' */') -}}
 {%- endmacro -%}

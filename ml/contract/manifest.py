@@ -105,3 +105,14 @@ def available(node: dict[str, Any], column: str) -> Availability:
             "write config: {meta: {available: request}} if a request can carry it, available: outcome if it is known only afterwards",
         )
     return found
+
+
+def ancestors(manifest: dict[str, Any], name: str) -> set[str]:
+    """A node and all nodes that it descends from, by their unique ids; sources are none."""
+    found, ahead = {name}, [name]
+    while ahead:
+        parents_of_it = manifest["nodes"][ahead.pop()]["depends_on"]["nodes"]
+        new = {parent for parent in parents_of_it if parent in manifest["nodes"]} - found
+        found |= new
+        ahead += new
+    return found

@@ -10,7 +10,7 @@ from ml.report import data, life, model
 from ml.report.page import render
 from ml.report.sources import Sources, gather
 from ml.storage import Storage
-from ml.warehouse import Progress
+from ml.warehouse import Progress, Warehouse
 
 __all__ = ["report"]
 SECTIONS = (
@@ -19,13 +19,13 @@ SECTIONS = (
 )  # fmt: skip
 
 
-def report(where: Storage, project: str, progress: Progress) -> tuple[str, list[str], bool]:
+def report(where: Storage, warehouse: Warehouse, project: str, progress: Progress) -> tuple[str, list[str], bool]:
     """Write the page; its key, the titles of its sections, and whether it stood already.
 
     Raises:
         GateError: where nothing has been evaluated yet.
     """
-    found = gather(where, project, progress)
+    found = gather(where, warehouse, project, progress)
     places = Places(where, project)
     key = places.site()
     # The ledger is left out: this step's own row would make every page a new one.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ml import contract as contracts
-from ml import ledger, records, registry, storage, warehouse
+from ml import ledger, records, registry, storage
 from ml.bundle import About, receipt, verify
 from ml.bundle.receipt import Receipt
 from ml.contract import Contract
@@ -17,7 +17,8 @@ from ml.profile.record import Profile
 from ml.quality import Truth
 from ml.results import Ablation, Curve, Metrics
 from ml.storage import Storage
-from ml.warehouse import Progress
+from ml.warehouse import Progress, Warehouse, rows
+from ml.warehouse.relations import RuleScore, books, scorecard
 
 T = TypeVar("T")
 AUDIT_COLUMNS = (
@@ -48,7 +49,7 @@ class Sources:
     steps: list[Total] = field(default_factory=list)
 
 
-def gather(where: Storage, project: str, progress: Progress) -> Sources:
+def gather(where: Storage, warehouse: Warehouse, project: str, progress: Progress) -> Sources:
     """Read it all: of the champion, or of the current run where there is no champion.
 
     Raises:
@@ -71,7 +72,7 @@ def gather(where: Storage, project: str, progress: Progress) -> Sources:
         contract = contracts.load(storage.fetch(where, f"{places.snapshot(metrics.snapshot)}/contract.json"))
     run = metrics.run
     answers = places.answers(run)
-    relations = _relations(where, project, progress)
+    relations, balance = _relations(warehouse, project, progress)
     return Sources(
         contract=contract,
         metrics=metrics,
@@ -80,7 +81,7 @@ def gather(where: Storage, project: str, progress: Progress) -> Sources:
         answers=storage.fetch(where, answers) if storage.exists(where, answers) else None,
         ablation=_read(Ablation, storage.read_json(where, places.ablation(run))),
         curve=_read(Curve, storage.read_json(where, places.curve())),
-        books=warehouse.books(where, project, progress) if relations else None,
+        books=balance,
         quality=relations.get("quality", []),
         audit=relations.get("audit", []),
         advice=relations.get("sample_advice", []),
@@ -93,27 +94,34 @@ def gather(where: Storage, project: str, progress: Progress) -> Sources:
     )
 
 
-def _relations(where: Storage, project: str, progress: Progress) -> dict[str, list[dict[str, Any]]]:
-    """The scorecard and the audit as the warehouse now has them; small tables by design."""
+def _relations(warehouse: Warehouse, project: str, progress: Progress) -> tuple[dict[str, list[dict[str, Any]]], dict[str, int] | None]:
+    """The scorecard, the audit and the advice as the warehouse now has them, small tables by design; and the books."""
     found: dict[str, list[dict[str, Any]]] = {}
-    if not storage.exists(where, where.own("warehouse.duckdb")):
-        return found
-    scorecard = f"""
-        select dimension, rule_name, action, sum(row_count)::bigint as row_count, sum(broken_count)::bigint as broken_count,
-            max(broken_share) as worst_share, min(budget) as budget, bool_and(is_within_budget) as is_within_budget,
-            count(exemption) as exempt_loads, string_agg(distinct exemption, '; ') as exemptions
-        from {project}_quality group by all order by dimension, rule_name"""
+    if not warehouse.is_stored():
+        return found, None
     queries = {
-        "quality": scorecard,
         "audit": f"select {AUDIT_COLUMNS} from {project}_audit order by p_value",
         "sample_advice": f"select * from {project}_sample_advice order by column_name, sample_rows",
     }
-    with warehouse.connection(where, f"skewless report {project}", progress) as opened:
-        tables = {name for (name,) in opened.execute("select table_name from information_schema.tables").fetchall()}
+    with warehouse.connection(f"skewless report {project}", progress) as opened:
+        if card := scorecard(opened, project):
+            found["quality"] = sorted(map(_judged, card), key=lambda row: (row["dimension"], row["rule_name"]))
         for name, sql in queries.items():
-            if f"{project}_{name}" in tables:
-                found[name] = opened.execute(sql).to_arrow_table().to_pylist()
-    return found
+            if opened.exists(f"{project}_{name}"):
+                found[name] = rows(opened, sql)
+        return found, books(opened, project)
+
+
+def _judged(row: RuleScore) -> dict[str, Any]:
+    """A row of the scorecard with the names that the page uses."""
+    kept = {name: getattr(row, name) for name in ("dimension", "action", "worst_share", "budget", "exempt_loads", "exemptions")}
+    return {
+        **kept,
+        "rule_name": row.rule,
+        "broken_count": row.broken,
+        "row_count": row.rows,
+        "is_within_budget": not row.loads_over,
+    }
 
 
 def _read(kind: type[T], value: Any) -> T | None:

@@ -148,14 +148,16 @@ def _cut(text: str, width: int) -> str:
 
 def build(context: Context) -> Outcome:
     from ml import ingest as raw
-    from ml import warehouse
     from ml.contract.declared import require_valid_files
+    from ml.warehouse import open_warehouse, relations
 
     require_valid_files(context.checkout, context.project)
+    warehouse = open_warehouse(context.where, context.checkout)
     raw.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
     ids = raw.load_ids(context.where, context.checkout, context.project)
-    built = warehouse.build(context.where, context.checkout, context.project, ids, context.progress)
-    books = warehouse.books(context.where, context.project, context.progress)
+    built = warehouse.build(context.project, ids, context.progress)
+    with warehouse.connection(f"skewless build {context.project}", context.progress) as opened:
+        books = relations.books(opened, context.project)
     counted = ""
     if books:
         counted = (
@@ -165,15 +167,17 @@ def build(context: Context) -> Outcome:
         f"{built.nodes} dbt nodes green{f', {built.warnings} warned' if built.warnings else ''}{counted}",
         {"nodes": built.nodes, "warnings": built.warnings, "books": books, "invocation_id": built.invocation_id},
         unchanged=built.unchanged, rows=books["raw"] if books else 0,
-        bytes=storage.size(context.where, context.where.own("warehouse.duckdb")),
+        bytes=warehouse.size(),
     )  # fmt: skip
 
 
 def quality(context: Context) -> Outcome:
     from ml import quality as room
+    from ml.warehouse import open_warehouse
 
-    card = room.scorecard(context.where, context.project, context.progress)
-    found = room.truth(context.where, context.checkout, context.project, context.progress)
+    warehouse = open_warehouse(context.where, context.checkout)
+    card = room.scorecard(context.where, warehouse, context.project, context.progress)
+    found = room.truth(context.where, context.checkout, warehouse, context.project, context.progress)
     if found:
         storage.write_json(context.where, context.where.own(context.project, "truth.json"), records.to_json(found))  # for the report
     over = [row.rule for row in card if row.loads_over]
@@ -214,12 +218,12 @@ def floor_lines(found: Truth) -> str:
 
 
 def check(context: Context) -> Outcome:
-    from ml import warehouse
     from ml.contract.declared import require_valid_files
     from ml.contract.read import contract_of
+    from ml.warehouse import open_warehouse
 
     require_valid_files(context.checkout, context.project)
-    manifest = warehouse.compiled_manifest(context.where, context.checkout, context.project, context.progress)
+    manifest = open_warehouse(context.where, context.checkout).compiled_manifest(context.project, context.progress)
     contract = contract_of(manifest, context.project)
     enforced = [rule.name for rule in contract.rules if rule.sql]
     return Outcome(
@@ -241,13 +245,14 @@ def check(context: Context) -> Outcome:
 def snapshot(context: Context) -> Outcome:
     from ml import ingest as raw
     from ml import snapshot as room
-    from ml import warehouse
     from ml.contract.read import contract_of
+    from ml.warehouse import open_warehouse
 
+    warehouse = open_warehouse(context.where, context.checkout)
     ids = raw.load_ids(context.where, context.checkout, context.project)
-    manifest = warehouse.compiled_manifest(context.where, context.checkout, context.project, context.progress)
+    manifest = warehouse.compiled_manifest(context.project, context.progress)
     contract = contract_of(manifest, context.project)
-    taken = room.take(context.where, context.checkout, contract, manifest, ids, context.progress)
+    taken = room.take(context.where, warehouse, contract, manifest, ids, context.progress)
     counts = ", ".join(f"{count:,} {split}" for split, count in taken.counts.items())
     place = lies(context, taken.key)
     return Outcome(

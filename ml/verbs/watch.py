@@ -80,8 +80,10 @@ def _series(record: Record) -> Any:
 
 def report(context: Context) -> Outcome:
     from ml import report as room
+    from ml.warehouse import open_warehouse
 
-    key, titles, unchanged = room.report(context.where, context.project, context.progress)
+    warehouse = open_warehouse(context.where, context.checkout)
+    key, titles, unchanged = room.report(context.where, warehouse, context.project, context.progress)
     place = lies(context, key)
     sections = f"{len(titles)} sections, " if titles else ""
     return Outcome(

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='sync_all_columns') }}
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='sync_all_columns', pre_hook='{{ leave_old_loads() }}') }}
 {%- set body -%}
 placed as (
     select
