@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml import contract as contracts
-from ml import online, storage, warehouse
+from ml import children, online, storage, warehouse
 from ml.contract import Contract
 from ml.errors import SkewlessError
 from ml.hashing import hash_file, hash_json
@@ -65,7 +65,7 @@ def service(where: Storage, checkout: Path, project: str) -> Iterator[int]:
     environment = {**service_environment(where, project), "SKEWLESS_SOURCE": "rehearsal"}
     with open(log_path, "w") as log:
         process = subprocess.Popen(
-            service_command(port, "127.0.0.1"), cwd=checkout, env=environment,
+            children.bound(service_command(port, "127.0.0.1")), cwd=checkout, env=environment,
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         try:

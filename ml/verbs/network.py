@@ -5,8 +5,19 @@ from typing import Any
 from ml import storage
 from ml.console import table
 from ml.verbs.outcome import Context, Outcome, lies
+from ml.verbs.verb import EPOCHS, SEED, flag, option, verb
 
 
+@verb(
+    "train the network on the current snapshot; continues a run that was killed",
+    "skewless train flights --epochs 5",
+    (
+        EPOCHS,
+        SEED,
+        option("--sample", help="only this share of the train rows, by hash: 0.01 is contained in 0.1", type=float),
+        flag("--curve", help="also the tuning error over nested samples: what more data buys"),
+    ),
+)
 def train(context: Context) -> Outcome:
     from ml import train as room
 
@@ -48,6 +59,11 @@ def curve_table(record: dict[str, Any]) -> Any:
     return table(["of train", "rows", f"tuning {record['metric']}", "95 %", "change"], rows)
 
 
+@verb(
+    "metrics on test and out-of-time rows, next to those of the baselines",
+    "skewless evaluate flights --json",
+    (flag("--ablate", help="also what each feature is worth, by shuffling it on validation"),),
+)
 def evaluate(context: Context) -> Outcome:
     from ml import evaluate as room
 

@@ -10,8 +10,10 @@ from ml import storage
 from ml.console import table
 from ml.errors import UsageError
 from ml.verbs.outcome import Context, Outcome, lies
+from ml.verbs.verb import flag, option, verb
 
 
+@verb("write the bundle, with the receipt that online features equal the warehouse's", "skewless package flights")
 def package(context: Context) -> Outcome:
     from ml import bundle, registry
     from ml import evaluate as evaluating
@@ -26,6 +28,14 @@ def package(context: Context) -> Outcome:
     )  # fmt: skip
 
 
+@verb(
+    "make a version the champion, the one that serves, unless it is worse on test",
+    "skewless promote flights --version 5eb5d0b00f02",
+    (
+        option("--version", help="which; the one packaged last if left out"),
+        flag("--force", help="even if it is worse than the champion; the record says so"),
+    ),
+)
 def promote(context: Context) -> Outcome:
     from ml import registry
 
@@ -43,6 +53,7 @@ def promote(context: Context) -> Outcome:
     return Outcome(f"{context.project}:{done.version} is champion{after}", {**done.__dict__}, done.unchanged)
 
 
+@verb("make the champion before this one champion again", "skewless rollback flights")
 def rollback(context: Context) -> Outcome:
     from ml import registry
 
@@ -53,6 +64,7 @@ def rollback(context: Context) -> Outcome:
     )
 
 
+@verb("list the versions of a project", "skewless models flights", ledger=False)
 def models(context: Context) -> Outcome:
     from ml import registry
 
@@ -70,6 +82,14 @@ def models(context: Context) -> Outcome:
     )
 
 
+@verb(
+    "answer a whole CSV or Parquet file with the champion",
+    "skewless predict flights flights.csv -o answers.parquet",
+    (
+        option("file", help="csv, csv.gz, csv.zip or parquet, with the inputs as columns; others are carried along"),
+        option("-o", "--out", help="a .parquet or .csv file; among the workspace's predictions, for dbt, if left out"),
+    ),
+)
 def predict(context: Context) -> Outcome:
     from ml import batch as room
     from ml import registry
@@ -91,6 +111,16 @@ def predict(context: Context) -> Outcome:
     )  # fmt: skip
 
 
+@verb(
+    "answer HTTP requests with the champion",
+    "skewless serve flights --port 3000",
+    (
+        option("--port", help="where to listen", type=int, default=3000),
+        option("--host", help="the address to listen on", default="127.0.0.1"),
+        flag("--check", help="start on a free port, ask about held-back rows, stop"),
+    ),
+    ledger="check",  # a service has no end at which a row could be written
+)
 def serve(context: Context) -> Outcome:
     from ml import bundle, registry, smoke_test
 

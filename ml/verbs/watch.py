@@ -8,8 +8,19 @@ from ml import storage
 from ml.console import size, table
 from ml.errors import GateError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
+from ml.verbs.verb import NO_PAGE, flag, option, verb
 
 
+@verb(
+    "compare what was predicted, window by window, with the reference sample",
+    "skewless drift flights --outcomes truth.csv",
+    (
+        NO_PAGE,
+        option("--window", help="the finest that makes sense, if left out", choices=("hour", "day", "week", "month")),
+        flag("--replay", help="judge the snapshot's out-of-time rows by their own time, not the log"),
+        option("--outcomes", help="CSV or Parquet: prediction_id and the target; kept, and the live error reported", metavar="FILE"),
+    ),
+)
 def drift(context: Context) -> Outcome:
     from ml import drift as room
     from ml import registry
@@ -70,6 +81,7 @@ def _series(record: dict[str, Any]) -> Any:
     return table(headers, rows, prose=True)
 
 
+@verb("write one page about the project: data, model, drift, cost", "skewless report flights")
 def report(context: Context) -> Outcome:
     from ml import report as room
 
@@ -81,6 +93,7 @@ def report(context: Context) -> Outcome:
     )
 
 
+@verb("what each step used, summed from the ledger", "skewless cost flights", ledger=False)
 def cost(context: Context) -> Outcome:
     from ml import ledger
 
@@ -107,6 +120,13 @@ def cost(context: Context) -> Outcome:
     )
 
 
+@verb(
+    "check the machine, the installation and what is stored; says what to do",
+    "skewless doctor --deep",
+    (flag("--deep", help="also read every raw file and hash every snapshot, run and bundle"),),
+    ledger=False,
+    project_optional=True,
+)
 def doctor(context: Context) -> Outcome:
     from ml import doctor as room
 

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ml import storage
+from ml import children, storage
 from ml.contract.manifest import features_node, models
 from ml.errors import GateError, SkewlessError
 from ml.hashing import hash_file, hash_json
@@ -184,12 +184,12 @@ def _dbt(where: Storage, checkout: Path, arguments: list[str], target: str, prog
     messages: list[str] = []
     try:
         process = subprocess.Popen(
-            command, cwd=checkout, env=environment(where), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            children.bound(command), cwd=checkout, env=environment(where), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
     except FileNotFoundError as error:
         raise SkewlessError(f"there is no dbt beside {sys.executable}", "install the project again: make setup") from error
     assert process.stdout is not None
-    with process:
+    with children.ended_with(process):
         for line in process.stdout:
             try:
                 event = json.loads(line)
