@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import contract as contracts
 from ml import children, online, storage, warehouse
+from ml import contract as contracts
 from ml.contract import Contract
 from ml.errors import SkewlessError
 from ml.hashing import hash_file, hash_json

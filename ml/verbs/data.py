@@ -8,7 +8,7 @@ from ml import storage
 from ml.console import size, table
 from ml.errors import UsageError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
-from ml.verbs.verb import flag, option, verb
+from ml.verbs.verb import declare, flag, option
 
 SOURCES = (
     "files, folders, globs, zips, .gz, .bz2, Parquet, http(s):// or s3://, recognised by their headers; "
@@ -16,7 +16,7 @@ SOURCES = (
 )
 
 
-@verb(
+@declare(
     "files to raw Parquet: every column stays text, rejects are kept",
     "skewless ingest flights more.csv.gz",
     (
@@ -94,7 +94,7 @@ def _kept(context: Context, known: list[Any]) -> Outcome:
     )  # fmt: skip
 
 
-@verb(
+@declare(
     "the shape of a raw table: types, nulls, ranges, what looks wrong",
     "skewless profile flights weather",
     (option("table", help="a raw table; they are listed if left out", nargs="?"),),
@@ -162,7 +162,7 @@ def _cut(text: str, width: int) -> str:
     return plain if len(plain) <= width else plain[: width - 1] + "…"
 
 
-@verb("dbt build of the project, unless nothing has changed", "skewless build flights")
+@declare("dbt build of the project, unless nothing has changed", "skewless build flights")
 def build(context: Context) -> Outcome:
     from ml import ingest as raw
     from ml import warehouse
@@ -184,7 +184,7 @@ def build(context: Context) -> Outcome:
     )  # fmt: skip
 
 
-@verb("what the rules found, and on simulated files how much of the truth they see", "skewless quality taxi", ledger=False)
+@declare("what the rules found, and on simulated files how much of the truth they see", "skewless quality taxi", ledger=False)
 def quality(context: Context) -> Outcome:
     from ml import quality as room
 
@@ -229,7 +229,7 @@ def floor_lines(found: dict[str, Any]) -> str:
     return "\n" + "\n".join(lines) if lines else ""
 
 
-@verb("read the contract and refuse feature SQL that could not run online", "skewless check flights --json")
+@declare("read the contract and refuse feature SQL that could not run online", "skewless check flights --json")
 def check(context: Context) -> Outcome:
     from ml import snapshot
 
@@ -251,7 +251,7 @@ def check(context: Context) -> Outcome:
     )
 
 
-@verb("freeze a green build: feature shards, lookups, contract, request rows", "skewless snapshot flights")
+@declare("freeze a green build: feature shards, lookups, contract, request rows", "skewless snapshot flights")
 def snapshot(context: Context) -> Outcome:
     from ml import ingest as raw
     from ml import snapshot as room

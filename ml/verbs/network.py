@@ -5,10 +5,10 @@ from typing import Any
 from ml import storage
 from ml.console import table
 from ml.verbs.outcome import Context, Outcome, lies
-from ml.verbs.verb import EPOCHS, SEED, flag, option, verb
+from ml.verbs.verb import EPOCHS, SEED, declare, flag, option
 
 
-@verb(
+@declare(
     "train the network on the current snapshot; continues a run that was killed",
     "skewless train flights --epochs 5",
     (
@@ -59,7 +59,7 @@ def curve_table(record: dict[str, Any]) -> Any:
     return table(["of train", "rows", f"tuning {record['metric']}", "95 %", "change"], rows)
 
 
-@verb(
+@declare(
     "metrics on test and out-of-time rows, next to those of the baselines",
     "skewless evaluate flights --json",
     (flag("--ablate", help="also what each feature is worth, by shuffling it on validation"),),

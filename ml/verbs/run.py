@@ -15,7 +15,7 @@ from ml.console import show
 from ml.errors import GateError, SkewlessError, UsageError
 from ml.verbs.network import score_table
 from ml.verbs.outcome import Context, Outcome, lies
-from ml.verbs.verb import EPOCHS, NO_PAGE, SEED, verb
+from ml.verbs.verb import EPOCHS, NO_PAGE, SEED, declare
 
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("ingest", []), ("build", []), ("check", []), ("snapshot", []), ("train", []), ("evaluate", []),
@@ -23,7 +23,7 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
 )  # fmt: skip
 
 
-@verb(
+@declare(
     "all steps, from files to a served prediction; what has not changed is not redone",
     "skewless run flights",
     (EPOCHS, SEED, NO_PAGE),

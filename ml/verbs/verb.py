@@ -59,7 +59,7 @@ class Verb:
         return bool(getattr(given, self.ledger)) if isinstance(self.ledger, str) else self.ledger
 
 
-def verb(
+def declare(
     help: str, example: str, options: tuple[Option, ...] = (), ledger: bool | str = True, project_optional: bool = False
 ) -> Callable[[Function], Verb]:
     """Declare the decorated function as the verb of its name."""

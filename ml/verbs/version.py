@@ -10,10 +10,10 @@ from ml import storage
 from ml.console import table
 from ml.errors import UsageError
 from ml.verbs.outcome import Context, Outcome, lies
-from ml.verbs.verb import flag, option, verb
+from ml.verbs.verb import declare, flag, option
 
 
-@verb("write the bundle, with the receipt that online features equal the warehouse's", "skewless package flights")
+@declare("write the bundle, with the receipt that online features equal the warehouse's", "skewless package flights")
 def package(context: Context) -> Outcome:
     from ml import bundle, registry
     from ml import evaluate as evaluating
@@ -28,7 +28,7 @@ def package(context: Context) -> Outcome:
     )  # fmt: skip
 
 
-@verb(
+@declare(
     "make a version the champion, the one that serves, unless it is worse on test",
     "skewless promote flights --version 5eb5d0b00f02",
     (
@@ -53,7 +53,7 @@ def promote(context: Context) -> Outcome:
     return Outcome(f"{context.project}:{done.version} is champion{after}", {**done.__dict__}, done.unchanged)
 
 
-@verb("make the champion before this one champion again", "skewless rollback flights")
+@declare("make the champion before this one champion again", "skewless rollback flights")
 def rollback(context: Context) -> Outcome:
     from ml import registry
 
@@ -64,7 +64,7 @@ def rollback(context: Context) -> Outcome:
     )
 
 
-@verb("list the versions of a project", "skewless models flights", ledger=False)
+@declare("list the versions of a project", "skewless models flights", ledger=False)
 def models(context: Context) -> Outcome:
     from ml import registry
 
@@ -82,7 +82,7 @@ def models(context: Context) -> Outcome:
     )
 
 
-@verb(
+@declare(
     "answer a whole CSV or Parquet file with the champion",
     "skewless predict flights flights.csv -o answers.parquet",
     (
@@ -111,7 +111,7 @@ def predict(context: Context) -> Outcome:
     )  # fmt: skip
 
 
-@verb(
+@declare(
     "answer HTTP requests with the champion",
     "skewless serve flights --port 3000",
     (

@@ -8,10 +8,10 @@ from ml import storage
 from ml.console import size, table
 from ml.errors import GateError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
-from ml.verbs.verb import NO_PAGE, flag, option, verb
+from ml.verbs.verb import NO_PAGE, declare, flag, option
 
 
-@verb(
+@declare(
     "compare what was predicted, window by window, with the reference sample",
     "skewless drift flights --outcomes truth.csv",
     (
@@ -81,7 +81,7 @@ def _series(record: dict[str, Any]) -> Any:
     return table(headers, rows, prose=True)
 
 
-@verb("write one page about the project: data, model, drift, cost", "skewless report flights")
+@declare("write one page about the project: data, model, drift, cost", "skewless report flights")
 def report(context: Context) -> Outcome:
     from ml import report as room
 
@@ -93,7 +93,7 @@ def report(context: Context) -> Outcome:
     )
 
 
-@verb("what each step used, summed from the ledger", "skewless cost flights", ledger=False)
+@declare("what each step used, summed from the ledger", "skewless cost flights", ledger=False)
 def cost(context: Context) -> Outcome:
     from ml import ledger
 
@@ -120,7 +120,7 @@ def cost(context: Context) -> Outcome:
     )
 
 
-@verb(
+@declare(
     "check the machine, the installation and what is stored; says what to do",
     "skewless doctor --deep",
     (flag("--deep", help="also read every raw file and hash every snapshot, run and bundle"),),
