@@ -21,7 +21,7 @@ from ml.verbs import VERBS
 from ml.verbs.outcome import Context, Outcome, project_names
 from ml.verbs.verb import Option, Verb, flag, option
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ml.cli")  # `python -m ml.cli` has another __name__
 ABOUT = """Declare a target on a dbt model; get a trained, served and monitored network whose features,
 online and offline, are the SQL that analysts edit.
 

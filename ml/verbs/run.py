@@ -1,6 +1,7 @@
 """`skewless run`: the verbs one after the other, each a process of its own, and a summary of what came of them."""
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from ml.verbs.network import score_table
 from ml.verbs.outcome import Context, Outcome, lies
 from ml.verbs.verb import EPOCHS, NO_PAGE, SEED, declare
 
+log = logging.getLogger(__name__)
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("ingest", []), ("build", []), ("check", []), ("snapshot", []), ("train", []), ("evaluate", []),
     ("package", []), ("promote", []), ("serve", ["--check"]), ("drift", []), ("quality", []), ("report", []),
@@ -39,7 +41,9 @@ def run(context: Context) -> Outcome:
     for verb, extra in STEPS:
         options = [*extra, *_options(context, verb)]
         started = time.monotonic()
+        log.info("step %s begins", " ".join([verb, *options]))
         result = _step(context, verb, options, run_id)
+        log.info("step %s is done: %s", verb, result["summary"])
         done[verb] = result
         if not quiet:
             mark = "-" if result.get("refused") else "=" if result["unchanged"] else "+"
@@ -82,6 +86,7 @@ def _failure(verb: str, code: int, said: dict[str, Any]) -> BaseException:
     given = said.get("error") or {"message": said.get("summary") or f"it ended with exit code {code} and printed no error", "hint": ""}
     failure = kind(f"{verb}: {given['message']}", given["hint"])
     failure.log = said.get("log")
+    log.error("step %s failed with exit code %d; its log is %s", verb, code, failure.log)
     return failure
 
 
