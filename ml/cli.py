@@ -38,7 +38,7 @@ COMMON = (
     flag("--json", "print one JSON object, also on failure"),
     flag("--debug", "print the log to standard error too, with the traceback of a failure"),
     option("--workspace", help="whose copy to work in; SKEWLESS_WORKSPACE or default, if left out"),
-    option("--root", help="storage root; SKEWLESS_ROOT or .skewless of the checkout, if left out"),
+    option("--root", help="storage root; SKEWLESS_ROOT or the checkout's .skewless, if left out"),
 )
 INTERRUPTED, TERMINATED = 130, 143  # as shells count the signals 2 and 15
 

@@ -235,14 +235,15 @@ ODD_STREAMS = {
 
 
 @pytest.mark.parametrize("streams", ODD_STREAMS)
-def test_odd_streams_never_end_in_a_traceback(lived: Checkout, streams: str) -> None:
+def test_odd_streams_never_end_in_a_traceback(toy: Checkout, streams: str) -> None:
     line, code = ODD_STREAMS[streams]
+    toy.skewless("ingest", "toy")
     done = subprocess.run(
-        ["bash", "-c", line.format(" ".join(lived.command("evaluate", "toy")))],
-        cwd=lived.folder, env=lived.environment(), capture_output=True, text=True,
+        ["bash", "-c", line.format(" ".join(toy.command("profile", "toy", "parcels")))],
+        cwd=toy.folder, env=toy.environment(), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
     assert code == 0 or "error:" in done.stderr
     if line.endswith("--json"):
-        assert json.loads(done.stdout)["verb"] == "evaluate"
+        assert json.loads(done.stdout)["verb"] == "profile"
