@@ -1,16 +1,27 @@
-"""The command line: `skewless VERB [PROJECT]`. Parses, measures, prints; what is done is in verbs/."""
+"""The command line: `skewless VERB [PROJECT]`. Parses, measures, logs, prints; what is done is in verbs/."""
 
 import argparse
+import contextlib
 import difflib
 import errno
 import json
+import logging
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ml import console, ledger, logs
 from ml.errors import SkewlessError, UsageError
+from ml.storage import Storage, open_storage, remove_leftovers
+from ml.verbs import VERBS
+from ml.verbs.outcome import Context, Outcome, project_names
+from ml.verbs.verb import Option, Verb, flag, option
 
+log = logging.getLogger("ml.cli")  # `python -m ml.cli` has another __name__
 ABOUT = """Declare a target on a dbt model; get a trained, served and monitored network whose features,
 online and offline, are the SQL that analysts edit.
 
@@ -21,36 +32,15 @@ online and offline, are the SQL that analysts edit.
 ENDING = """PROJECT is a folder of models/; the only one, or SKEWLESS_PROJECT, if left out.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate said no (a red build, a receipt, a worse challenger, drift).
 Settings: SKEWLESS_ROOT (storage root, .skewless), SKEWLESS_WORKSPACE (default), SKEWLESS_PROJECT,
-SKEWLESS_MEMORY (of the engine, 4GB)."""
+SKEWLESS_MEMORY (of the engine, 4GB). All of them: docs/reference/command-line.md"""
 
-HELP = {
-    "run": ("all steps, from files to a served prediction; what has not changed is not redone", "skewless run flights"),
-    "ingest": ("files to raw Parquet: every column stays text, rejects are kept", "skewless ingest flights more.csv.gz"),
-    "profile": ("the shape of a raw table: types, nulls, ranges, what looks wrong", "skewless profile flights weather"),
-    "build": ("dbt build of the project, unless nothing has changed", "skewless build flights"),
-    "quality": ("what the rules found, and on simulated files how much of the truth they see", "skewless quality taxi"),
-    "check": ("read the contract and refuse feature SQL that could not run online", "skewless check flights --json"),
-    "snapshot": ("freeze a green build: feature shards, lookups, contract, request rows", "skewless snapshot flights"),
-    "train": ("train the network on the current snapshot; continues a run that was killed", "skewless train flights --epochs 5"),
-    "evaluate": ("metrics on test and out-of-time rows beside the baselines", "skewless evaluate flights --json"),
-    "package": ("write the bundle, with the receipt that online features equal the warehouse's", "skewless package flights"),
-    "promote": (
-        "make a version the champion, the one that serves, unless it is worse on test",
-        "skewless promote flights --bundle 5eb5d0b00f02",
-    ),
-    "rollback": ("put the champion before this one back", "skewless rollback flights"),
-    "models": ("list the versions of a project", "skewless models flights"),
-    "serve": ("answer HTTP requests with the champion", "skewless serve flights --port 3000"),
-    "predict": ("answer a whole CSV or Parquet file with the champion", "skewless predict flights flights.csv -o answers.parquet"),
-    "drift": ("compare what was predicted, window by window, with the reference sample", "skewless drift flights --outcomes truth.csv"),
-    "report": ("write one page about the project: data, model, drift, cost", "skewless report flights"),
-    "cost": ("what each step used, summed from the ledger", "skewless cost flights"),
-    "doctor": ("check the machine, the installation and what is stored; says what to do", "skewless doctor --deep"),
-}
-SOURCES = (
-    "files, folders, globs, zips, .gz, .bz2, Parquet, http(s):// or s3://; told apart by their headers; "
-    "what the project declares if left out"
+COMMON = (
+    flag("--json", "print one JSON object, also on failure"),
+    flag("--debug", "print the log to standard error too, with the traceback of a failure"),
+    option("--workspace", help="whose copy to work in; SKEWLESS_WORKSPACE or default, if left out"),
+    option("--root", help="storage root; SKEWLESS_ROOT or the checkout's .skewless, if left out"),
 )
+INTERRUPTED, TERMINATED = 130, 143  # as shells count the signals 2 and 15
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,117 +50,134 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, f"see: {self.prog} --help")
 
 
+def project_argument(verb: Verb) -> Option:
+    rest = "all of them if left out" if verb.project_optional else "the only one, or SKEWLESS_PROJECT, if left out"
+    return option("project", help=f"a folder of models/; {rest}", nargs="?")
+
+
 def parser() -> argparse.ArgumentParser:
-    """All verbs and options."""
-    plain = argparse.RawDescriptionHelpFormatter
-    top = Parser(prog="skewless", description=ABOUT, epilog=ENDING, formatter_class=plain)
+    """All verbs and options, as they are declared."""
+    as_written = argparse.RawDescriptionHelpFormatter
+    top = Parser(prog="skewless", description=ABOUT, epilog=ENDING, formatter_class=as_written)
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    for name, (text, example) in HELP.items():
-        verb = verbs.add_parser(
-            name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: {example}", formatter_class=plain
+    for verb in VERBS.values():
+        description = verb.help[0].upper() + verb.help[1:] + "."
+        added = verbs.add_parser(
+            verb.name, help=verb.help, description=description, epilog=f"example: {verb.example}", formatter_class=as_written
         )
-        verb.add_argument("project", nargs="?", help="a folder of models/" + ("; all of them if left out" if name == "doctor" else ""))
-        if name == "ingest":
-            verb.add_argument("source", nargs="*", help=SOURCES)
-            verb.add_argument("--simulate", type=int, metavar="ROWS", help="invent so many rows of dirty files, with the truth beside them")
-            verb.add_argument("--seed", type=int, default=1, help="of the simulation: the same rows and seed give the same bytes")
-            verb.add_argument(
-                "--beside", action="store_true", help="keep a file beside an earlier one of its name, instead of in its place"
-            )
-        if name == "profile":
-            verb.add_argument("table", nargs="?", help="a raw table; they are listed if left out")
-        if name == "doctor":
-            verb.add_argument("--deep", action="store_true", help="also read every raw file and hash every snapshot, run and bundle")
-        if name in ("run", "train"):
-            verb.add_argument("--epochs", type=int, help="at most this many passes over the train split")
-            verb.add_argument("--seed", type=int, help="of weights and shuffles; a constant, not a thing to tune")
-        if name == "train":
-            verb.add_argument("--sample", type=float, help="only this share of the train rows, by hash: 0.01 lies inside 0.1")
-            verb.add_argument("--curve", action="store_true", help="also the tuning error over nested samples: what more data buys")
-        if name in ("train", "drift"):
-            verb.add_argument("--snapshot", metavar="ID", help="on which snapshot; the current one if left out")
-        if name in ("evaluate", "package"):
-            verb.add_argument("--run", metavar="ID", help="which training run; the one trained last if left out")
-        if name in ("package", "serve", "predict", "drift"):
-            means = "certify this bundle for the code as it is now" if name == "package" else "which bundle; the champion if left out"
-            verb.add_argument("--bundle", metavar="ID", help=means)
-        if name == "evaluate":
-            verb.add_argument("--ablate", action="store_true", help="also what each feature is worth, by shuffling it on validation")
-        if name == "promote":
-            verb.add_argument("--bundle", "--version", metavar="ID", help="which; the one packaged last if left out")
-            verb.add_argument("--keep-rollback", action="store_true", help="change nothing where this version was rolled back")
-            verb.add_argument("--force", action="store_true", help="even if it is worse than the champion; the record says so")
-        if name == "predict":
-            verb.add_argument("file", help="csv, csv.gz, csv.zip or parquet, with the inputs as columns; others are carried along")
-            verb.add_argument("-o", "--out", help="a .parquet or .csv file; among the workspace's predictions, for dbt, if left out")
-        if name == "serve":
-            verb.add_argument("--port", type=int, default=3000)
-            verb.add_argument("--host", default="127.0.0.1")
-            verb.add_argument("--check", action="store_true", help="start on a free port, ask about held-back rows, stop")
-        if name in ("run", "drift"):
-            verb.add_argument("--no-page", action="store_true", help="leave out Evidently's HTML page")
-        if name == "drift":
-            verb.add_argument("--window", choices=("hour", "day", "week", "month"), help="the finest that makes sense, if left out")
-            verb.add_argument("--replay", action="store_true", help="judge the snapshot's out-of-time rows by their own time, not the log")
-            verb.add_argument("--outcomes", metavar="FILE", help="CSV or Parquet: prediction_id and the target; kept, and live error told")
-        verb.add_argument("--json", action="store_true", help="print one JSON object")
-        verb.add_argument("--workspace", default=os.environ.get("SKEWLESS_WORKSPACE", "default"), help="whose copy to work in")
-        verb.add_argument("--root", default=os.environ.get("SKEWLESS_ROOT"), help="storage root; .skewless of the checkout if left out")
+        for declared in (project_argument(verb), *verb.options, *COMMON):
+            declared.add_to(added)
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; the exit code."""
     os.environ.update({"DO_NOT_TRACK": "1", "BENTOML_DO_NOT_TRACK": "True", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"})
-    # OpenMP threads spin while they wait for each other; beside another program on the same cores torch is then several times slower.
+    # OpenMP threads spin while they wait for each other; next to another program on the same cores torch is then several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from ml.console import complain
-
+    line = sys.argv[1:] if arguments is None else arguments
+    console.prepare_streams()
     try:
-        return _main(parser().parse_args(arguments))
-    except SkewlessError as error:
-        complain(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        complain(SkewlessError("interrupted", "what was finished stands; the same command continues"))
-        return 130
-    except OSError as error:
-        complain(_os_error(error))
-        return 1
+        return _main(line)
+    finally:
+        console.finish_streams()
 
 
-def _main(given: argparse.Namespace) -> int:
-    from ml import ledger
-    from ml.console import Bar, show
-    from ml.storage import open_storage
-    from ml.verbs import VERBS
-    from ml.verbs.outcome import Context, project_names
-    from ml.verbs.run import StepFailed
-
-    checkout = _checkout()
-    where = open_storage(given.root or str(checkout / ".skewless"), given.workspace)
-    known = project_names(checkout)
-    project = "" if given.verb == "doctor" and given.project is None else _project(given.project, known)
-    bar = Bar()
-    context = Context(where, checkout, project, bar, given)
+def _main(line: list[str]) -> int:
+    given = argparse.Namespace(verb=next((word for word in line if word in VERBS), None), project=None, json="--json" in line)
+    found = None
     try:
-        if given.verb in ("models", "cost", "doctor", "quality") or (given.verb == "serve" and not given.check):
-            outcome = VERBS[given.verb](context)
+        given = parser().parse_args(line)
+        verb, checkout = VERBS[given.verb], _checkout()
+        where = open_storage(
+            given.root or os.environ.get("SKEWLESS_ROOT") or str(checkout / ".skewless"),
+            given.workspace or os.environ.get("SKEWLESS_WORKSPACE") or "default",
+        )
+        with logs.written(where, verb.name, line, given.debug, verb.is_recorded(given)) as found, _sigterm_as_interrupt():
+            outcome = _run(verb, given, where, checkout)
+            _print(given, outcome)
+            return outcome.code
+    except (Exception, KeyboardInterrupt) as error:
+        return _failed(error, given, found)
+
+
+def _run(verb: Verb, given: argparse.Namespace, where: Storage, checkout: Path) -> Outcome:
+    if not (verb.project_optional and given.project is None):
+        given.project = _project(given.project, project_names(checkout))
+    bar = console.Bar()
+    context = Context(where, checkout, given.project or "", bar, given)
+    try:
+        if not verb.is_recorded(given):
+            outcome = verb(context)
         else:
-            with ledger.step(where, given.verb, project) as entry:
-                outcome = VERBS[given.verb](context)
+            remove_leftovers(where)
+            with ledger.step(where, verb.name, context.project) as entry:
+                outcome = verb(context)
                 entry.unchanged, entry.rows, entry.bytes = outcome.unchanged, outcome.rows, outcome.bytes
-    except StepFailed as failed:
-        return failed.code
     finally:
         bar.close()
+    log.info("done, exit code %d%s: %s", outcome.code, ", unchanged" if outcome.unchanged else "", outcome.summary)
+    return outcome
+
+
+def _print(given: argparse.Namespace, outcome: Outcome) -> None:
     if given.json:
-        said: dict[str, Any] = {"verb": given.verb, "project": project, "summary": outcome.summary, "unchanged": outcome.unchanged}
-        print(json.dumps({**said, **outcome.details}, ensure_ascii=False, default=str))
+        said: dict[str, Any] = {"verb": given.verb, "project": given.project or "", "summary": outcome.summary}
+        _print_json({**said, "unchanged": outcome.unchanged, **outcome.details})
     else:
-        show(*outcome.shown)
-        show(f"{given.verb}: {outcome.summary}{' (unchanged)' if outcome.unchanged and given.verb != 'run' else ''}")
-    return outcome.code
+        console.show(*outcome.shown)
+        unchanged = " (unchanged)" if outcome.unchanged and given.verb != "run" else ""
+        console.show(f"{given.verb}: {console.plain(outcome.summary)}{unchanged}")
+
+
+def _failed(error: BaseException, given: argparse.Namespace, found: logs.VerbLog | None) -> int:
+    """Print a failure, on standard output too where JSON is asked for; the exit code."""
+    failure, code = _explained(error)
+    place = failure.log or (found.place if found else "")
+    is_step = given.json and os.environ.get("SKEWLESS_RUN_ID")  # then `skewless run` prints the error that it reads from the JSON
+    if not is_step:
+        console.complain(failure, place)
+    if given.json:
+        about = {"message": str(failure), "hint": failure.hint, "type": type(error).__name__}
+        path = failure.log or (str(found.path) if found and found.path else None)
+        with contextlib.suppress(OSError):  # where the failure is that standard output cannot be written
+            _print_json({"verb": given.verb, "project": given.project, "error": about, "exit_code": code, "log": path})
+    return code
+
+
+def _explained(error: BaseException) -> tuple[SkewlessError, int]:
+    """What ended a verb, in this program's form, and its exit code."""
+    if isinstance(error, SkewlessError):
+        return error, error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        terminated = error.args == (signal.SIGTERM,)
+        told = SkewlessError("terminated" if terminated else "interrupted", "what was finished is kept; the same command continues")
+        return told, TERMINATED if terminated else INTERRUPTED
+    if isinstance(error, OSError):
+        return _os_error(error), 1
+    text = str(error)
+    return SkewlessError(f"unexpected {type(error).__name__}{': ' if text else ''}{text[:500]}"), 1
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    console.write_out(json.dumps(value, ensure_ascii=not console.is_unicode(sys.stdout), default=str) + "\n")
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end the verb as Ctrl-C does: with its children ended, its temporary files removed and its log written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _: object) -> NoReturn:
+        raise KeyboardInterrupt(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _checkout() -> Path:

@@ -9,6 +9,7 @@ class SkewlessError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.log: str | None = None  # of another process that failed and whose failure this is
 
 
 class UsageError(SkewlessError):

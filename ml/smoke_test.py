@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml import bundle as bundles
+from ml import children, provenance, storage, warehouse
 from ml import contract as contracts
-from ml import provenance, storage, warehouse
 from ml.errors import GateError, SkewlessError
 from ml.online.parse import request_row
 from ml.places import Places
@@ -67,7 +67,7 @@ def service(where: Storage, checkout: Path, project: str, bundle: str | None = N
     environment = {**service_environment(where, project, bundle), "SKEWLESS_SOURCE": "smoke_test"}
     with open(log_path, "w") as log:
         process = subprocess.Popen(
-            service_command(port, "127.0.0.1"), cwd=checkout, env=environment,
+            children.bound(service_command(port, "127.0.0.1")), cwd=checkout, env=environment,
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         try:

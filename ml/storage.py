@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import re
 import shutil
@@ -21,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from ml.errors import SkewlessError, UsageError
+
+log = logging.getLogger(__name__)
+TEMPORARY = ".skewless-"  # how the name of a temporary folder in a user's own folder begins
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,9 @@ def write_file(storage: Storage, key: str, write: Callable[[Path], object]) -> N
     write_atomic(_local(storage, key), write, _scratch(storage))
 
 
-def write_atomic(target: Path, write: Callable[[Path], object], scratch: Path) -> None:
+def write_atomic(target: Path, write: Callable[[Path], object], scratch: Path, prefix: str = "") -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=_owner(), dir=scratch)) / target.name
+    temporary = Path(tempfile.mkdtemp(prefix=prefix + _owner(), dir=scratch)) / target.name
     try:
         write(temporary)
         with open(temporary, "rb") as file:
@@ -129,9 +133,16 @@ def write_atomic(target: Path, write: Callable[[Path], object], scratch: Path) -
 
 
 def write_beside(target: Path, write: Callable[[Path], object]) -> None:
-    """As `write_file`, for a file that the user has named: the temporary one lies in its folder, which is on its file system."""
+    """As `write_file`, for a file that the user has named: the temporary one is in its folder, which is on its file system.
+
+    The temporary folders that killed processes left in that folder are removed.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, write, target.parent)
+    for path in target.parent.glob(f"{TEMPORARY}*"):
+        if _state(path.name.removeprefix(TEMPORARY)) == "dead":
+            log.info("removing %s, which a killed process left", path)
+            shutil.rmtree(path, ignore_errors=True)
+    write_atomic(target, write, target.parent, TEMPORARY)
 
 
 def working_file(storage: Storage, key: str) -> Path:
@@ -201,7 +212,9 @@ def lock(storage: Storage, key: str, purpose: str, waiting: Callable[[str], None
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            waiting(file.read().strip() or "another process")
+            now = file.read().strip() or "another process"
+            log.info("waiting for %s, which holds %s", now, path)
+            waiting(now)
             fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         file.truncate()
@@ -251,12 +264,23 @@ def free_bytes(storage: Storage) -> int:
 
 def leftovers(storage: Storage) -> list[tuple[str, str]]:
     """Temporary folders in the root and what became of their process: `alive`, `dead`, or `elsewhere` on another machine."""
-    found = []
-    for name in names(storage, "tmp"):
-        host, _, process = name.rpartition("-")[0].rpartition("-")
-        known = host == socket.gethostname() and process.isdigit() and Path("/proc").exists()
-        found.append((name, "elsewhere" if not known else "alive" if Path("/proc", process).exists() else "dead"))
-    return found
+    return [(name, _state(name)) for name in names(storage, "tmp")]
+
+
+def _state(name: str) -> str:
+    """What became of the process that made a temporary folder of this name."""
+    host, _, process = name.rpartition("-")[0].rpartition("-")
+    if host != socket.gethostname() or not process.isdigit() or not Path("/proc").exists():
+        return "elsewhere"
+    return "alive" if Path("/proc", process).exists() else "dead"
+
+
+def remove_leftovers(storage: Storage) -> None:
+    """Remove the temporary folders in the root that killed processes left."""
+    for name, owner in leftovers(storage):
+        if owner == "dead":
+            log.info("removing %s, which a killed process left", storage.uri(f"tmp/{name}"))
+            shutil.rmtree(_local(storage, f"tmp/{name}"), ignore_errors=True)
 
 
 def _nearest(path: Path) -> Path:
@@ -276,7 +300,5 @@ def _scratch(storage: Storage) -> Path:
     """The folder of temporary names, on the root's own file system; what killed processes left there is removed."""
     scratch = Path(storage.root, "tmp")
     scratch.mkdir(parents=True, exist_ok=True)
-    for name, owner in leftovers(storage):
-        if owner == "dead":
-            shutil.rmtree(scratch / name, ignore_errors=True)
+    remove_leftovers(storage)
     return scratch

@@ -6,6 +6,7 @@ header belongs to, `text` reads the rows and keeps the rejects. Here is what mak
 
 import contextlib
 import importlib.util
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ PREDICTED = pa.schema(
     [("row", pa.int64()), ("prediction", pa.float64()), ("lower", pa.float64()), ("upper", pa.float64()), ("flags", pa.string()),
      ("model_version", pa.string())]
 )  # fmt: skip
+log = logging.getLogger(__name__)
 LOAD_KEY = b"skewless.load"  # in the footer of a raw file: whose rows it holds
 Progress = Callable[[str, float, float], None]
 
@@ -165,6 +167,7 @@ def _load(where: Storage, table: RawTable, piece: Piece, there: dict[str, str], 
     read = content(piece, lambda done: progress(f"reading {piece.name}", done, 0 if piece.member else size))
     record = storage.read_json(where, _record_key(table, read.id))
     if record and read.id in there:
+        log.info("%s is unchanged: its content is load %s of %s", piece.shown, read.id, table.name)
         return Load(**{"lines": record["rows"] + record["rejects"], **record, "unchanged": True})
     if not read.is_utf8 and table.quoted:
         raise SkewlessError(f"{piece.shown} cannot be read: it is not UTF-8", "save it as UTF-8, or check that the file is whole")
@@ -192,6 +195,7 @@ def _load(where: Storage, table: RawTable, piece: Piece, there: dict[str, str], 
             storage.keep(where, f"{table.key}/{stem}.parquet", f"raw/{table.project}/_replaced/{table.name}/{replaced}.parquet")
 
     storage.write_file(where, f"{table.key}/{stem}.parquet", fill)
+    log.info("%s is load %s of %s: %d rows, %d rejects, instead of %s", piece.shown, read.id, table.name, load.rows, load.rejects, replaced)
     if replaced:
         there.pop(replaced)
         storage.remove(where, _record_key(table, replaced))

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ml.console import plain
+
 # Drawn in these, and replaced by the page's own variables.
 INK, QUIET, GRID, MAIN, OTHER, BAD = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
 VARIABLES = {INK: "--ink", QUIET: "--quiet", GRID: "--grid", MAIN: "--main", OTHER: "--other", BAD: "--bad"}
@@ -24,13 +26,13 @@ def intervals(
         if span is not None:
             axes.plot(span, [row, row], color=colour, linewidth=2.2, solid_capstyle="round")
         axes.plot([point], [row], "o", color=colour, markersize=5)
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [_text(label) for label in labels])
     axes.invert_yaxis()
     axes.set_ylim(len(labels) - 0.4, -0.6)
     if min(points) < 0 < max(points) or any(span and span[0] < 0 < span[1] for span in spans):
         axes.axvline(0, color=QUIET, linewidth=1)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
-    axes.set_xlabel(unit)
+    axes.set_xlabel(_text(unit))
     return _svg(figure)
 
 
@@ -45,8 +47,8 @@ def density(x: np.ndarray, y: np.ndarray, x_label: str, y_label: str) -> str:
     strength = 0.12 + 0.88 * sizes / sizes.max()
     axes.scatter(middles[filled[:, 0]], middles[filled[:, 1]], s=26, color=MAIN, alpha=strength, marker="s", linewidths=0)
     axes.plot([low, high], [low, high], color=QUIET, linewidth=1)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set_xlabel(_text(x_label))
+    axes.set_ylabel(_text(y_label))
     axes.grid(color=GRID, linewidth=0.8)
     return _svg(figure)
 
@@ -58,8 +60,8 @@ def histogram(values: np.ndarray, label: str, y_label: str = "share of rows") ->
     counts, edges = np.histogram(np.clip(values, low, high), bins=60)
     axes.bar(edges[:-1], counts / len(values), width=np.diff(edges), align="edge", color=MAIN, linewidth=0)
     axes.axvline(0, color=QUIET, linewidth=1)
-    axes.set_xlabel(label)
-    axes.set_ylabel(y_label)
+    axes.set_xlabel(_text(label))
+    axes.set_ylabel(_text(y_label))
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     return _svg(figure)
 
@@ -74,7 +76,7 @@ def lines(
     for number, (name, values) in enumerate(series.items()):
         colour = (MAIN, OTHER, BAD, QUIET)[number % 4]
         known = [np.nan if value is None else value for value in values]
-        axes.plot(places, known, "-o", color=colour, markersize=4, linewidth=1.8, label=name)
+        axes.plot(places, known, "-o", color=colour, markersize=4, linewidth=1.8, label=_text(name))
         if bands and name in bands:
             low, high = zip(*bands[name], strict=True)
             axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
@@ -82,17 +84,22 @@ def lines(
         axes.axhline(level, color=QUIET, linewidth=1, linestyle="--")
     if isinstance(x[0], str):
         step = -(-len(x) // 5)  # as many labels as stand side by side
-        axes.set_xticks(places[::step], list(x)[::step])
+        axes.set_xticks(places[::step], [_text(value) for value in x[::step]])
     if log_x:
         axes.set_xscale("log")
         axes.set_xticks(places, [f"{place:,.0f}" for place in places])
         axes.minorticks_off()
     if len(series) > 1:
         axes.legend(frameon=False, labelcolor=INK, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set_xlabel(_text(x_label))
+    axes.set_ylabel(_text(y_label))
     axes.grid(color=GRID, linewidth=0.8)
     return _svg(figure)
+
+
+def _text(value: object) -> str:
+    """A value as matplotlib shows it unchanged: no control characters, and no `$` that begins a formula."""
+    return plain(value).replace("$", r"\$")
 
 
 def _new(height: float) -> tuple[Any, Any]:

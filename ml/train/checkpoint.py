@@ -1,6 +1,7 @@
 """All that continues a training run, in one atomic file: weights, the best weights, the optimizer's moments, the history."""
 
 import json
+import logging
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch import nn
 
 from ml import storage
 from ml.storage import Storage
+
+log = logging.getLogger(__name__)
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -46,4 +49,5 @@ def resume(where: Storage, key: str, model: nn.Module, optimizer: torch.optim.Op
         index, _, kind = name.partition("/")
         moments.setdefault(int(index), {})[kind] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    log.info("continuing from the checkpoint %s, after %d epochs", path, len(state["history"]))
     return {**state, "best": under("best/")}

@@ -1,38 +1,17 @@
-"""One function for each verb: call its room, and say in one line what was done and where the result lies.
+"""The verbs: each a function that calls its module and says in one line what was done and where the result is.
 
-Rooms are imported inside the functions, so that `skewless --help` and the quick verbs do not wait for torch.
+Modules of `ml` are imported inside the functions, so that `skewless --help` and the quick verbs do not wait for torch.
 """
 
-from collections.abc import Callable
+from types import ModuleType
 
-from ml.verbs import data, network, version, watch
-from ml.verbs.outcome import Context, Outcome
-
-
-def run(context: Context) -> Outcome:
-    from ml.verbs import run
-
-    return run.run(context)
+from ml.verbs import data, network, run, version, watch
+from ml.verbs.verb import Verb
 
 
-VERBS: dict[str, Callable[[Context], Outcome]] = {
-    "run": run,
-    "ingest": data.ingest,
-    "profile": data.profile,
-    "build": data.build,
-    "quality": data.quality,
-    "check": data.check,
-    "snapshot": data.snapshot,
-    "train": network.train,
-    "evaluate": network.evaluate,
-    "package": version.package,
-    "promote": version.promote,
-    "rollback": version.rollback,
-    "models": version.models,
-    "serve": version.serve,
-    "predict": version.predict,
-    "drift": watch.drift,
-    "cost": watch.cost,
-    "report": watch.report,
-    "doctor": watch.doctor,
-}
+def _declared(module: ModuleType) -> list[Verb]:
+    """The verbs whose functions are written in a module, in its order."""
+    return [value for value in vars(module).values() if isinstance(value, Verb) and value.function.__module__ == module.__name__]
+
+
+VERBS: dict[str, Verb] = {verb.name: verb for module in (run, data, network, version, watch) for verb in _declared(module)}

@@ -10,12 +10,28 @@ from ml import records, storage
 from ml.console import size, table
 from ml.errors import UsageError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
+from ml.verbs.verb import declare, flag, option
+
+SOURCES = (
+    "files, folders, globs, zips, .gz, .bz2, Parquet, http(s):// or s3://, recognised by their headers; "
+    "what the project declares if left out"
+)
 
 if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy and DuckDB
     from ml.profile.record import ColumnProfile, Profile
     from ml.quality import Truth
 
 
+@declare(
+    "files to raw Parquet: every column stays text, rejects are kept",
+    "skewless ingest flights more.csv.gz",
+    (
+        option("source", help=SOURCES, nargs="*"),
+        option("--simulate", help="invent this many rows of dirty files, and the truth about them", type=int, metavar="ROWS"),
+        option("--seed", help="of the simulation: the same rows and seed give the same bytes", type=int, default=1),
+        flag("--beside", help="keep a file as well as an earlier one of its name, instead of in its place"),
+    ),
+)
 def ingest(context: Context) -> Outcome:
     from ml import ingest as room
 
@@ -84,6 +100,11 @@ def _kept(context: Context, known: list[Any]) -> Outcome:
     )  # fmt: skip
 
 
+@declare(
+    "the shape of a raw table: types, nulls, ranges, what looks wrong",
+    "skewless profile flights weather",
+    (option("table", help="a raw table; they are listed if left out", nargs="?"),),
+)
 def profile(context: Context) -> Outcome:
     from ml import ingest as raw
     from ml import profile as room
@@ -146,6 +167,7 @@ def _cut(text: str, width: int) -> str:
     return plain if len(plain) <= width else plain[: width - 1] + "…"
 
 
+@declare("dbt build of the project, unless nothing has changed", "skewless build flights")
 def build(context: Context) -> Outcome:
     from ml import ingest as raw
     from ml.contract.declared import require_valid_files
@@ -171,6 +193,7 @@ def build(context: Context) -> Outcome:
     )  # fmt: skip
 
 
+@declare("what the rules found, and on simulated files how much of the truth they see", "skewless quality taxi", ledger=False)
 def quality(context: Context) -> Outcome:
     from ml import quality as room
     from ml.warehouse import open_warehouse
@@ -217,6 +240,7 @@ def floor_lines(found: Truth) -> str:
     return "\n" + "\n".join(lines) if lines else ""
 
 
+@declare("read the contract and refuse feature SQL that could not run online", "skewless check flights --json")
 def check(context: Context) -> Outcome:
     from ml.contract.declared import require_valid_files
     from ml.contract.read import contract_of
@@ -242,6 +266,7 @@ def check(context: Context) -> Outcome:
     )
 
 
+@declare("freeze a green build: feature shards, lookups, contract, request rows", "skewless snapshot flights")
 def snapshot(context: Context) -> Outcome:
     from ml import ingest as raw
     from ml import snapshot as room

@@ -8,12 +8,24 @@ from ml import records, storage
 from ml.console import table
 from ml.places import Places, identity
 from ml.verbs.outcome import Context, Outcome, lies
+from ml.verbs.verb import EPOCHS, RUN, SEED, SNAPSHOT, declare, flag, option
 
 if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy
     from ml.metrics import SplitMetrics
     from ml.results import Ablation, Curve, Metrics
 
 
+@declare(
+    "train the network on the current snapshot; continues a run that was killed",
+    "skewless train flights --epochs 5",
+    (
+        EPOCHS,
+        SEED,
+        SNAPSHOT,
+        option("--sample", help="only this share of the train rows, by hash: 0.01 is contained in 0.1", type=float),
+        flag("--curve", help="also the tuning error over nested samples: what more data buys"),
+    ),
+)
 def train(context: Context) -> Outcome:
     from ml import train as room
 
@@ -58,6 +70,11 @@ def curve_table(curve: Curve) -> Any:
     return table(["of train", "rows", f"tuning {curve.metric}", "95 %", "change"], rows)
 
 
+@declare(
+    "metrics on test and out-of-time rows, next to those of the baselines",
+    "skewless evaluate flights --json",
+    (RUN, flag("--ablate", help="also what each feature is worth, by shuffling it on validation")),
+)
 def evaluate(context: Context) -> Outcome:
     from ml import evaluate as room
 

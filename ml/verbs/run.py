@@ -1,6 +1,7 @@
 """`skewless run`: the verbs one after the other, each a process of its own, and a summary of what came of them."""
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -11,27 +12,25 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ml import records, registry, warehouse
+from ml import children
 from ml.console import show
-from ml.errors import GateError
-from ml.results import Metrics
+from ml.errors import GateError, SkewlessError, UsageError
 from ml.verbs.network import score_table
 from ml.verbs.outcome import Context, Outcome, lies
+from ml.verbs.verb import EPOCHS, NO_PAGE, SEED, declare
 
+log = logging.getLogger(__name__)
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("ingest", []), ("build", []), ("check", []), ("snapshot", []), ("train", []), ("evaluate", []),
     ("package", []), ("serve", ["--check"]), ("promote", []), ("drift", []), ("quality", []), ("report", []),
 )  # fmt: skip
 
 
-class StepFailed(Exception):
-    """A step has said on standard error what went wrong; only its exit code is left to pass on."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"exit {code}")
-        self.code = code
-
-
+@declare(
+    "all steps, from files to a served prediction; what has not changed is not redone",
+    "skewless run flights",
+    (EPOCHS, SEED, NO_PAGE),
+)
 def run(context: Context) -> Outcome:
     """The whole way from files to a served prediction. A drift verdict is reported and fails nothing.
 
@@ -43,7 +42,9 @@ def run(context: Context) -> Outcome:
     for verb, extra in STEPS:
         options = [*extra, *_options(context, verb), *_ids(verb, done)]
         started = time.monotonic()
+        log.info("step %s begins", " ".join([verb, *options]))
         result = _step(context, verb, options, run_id)
+        log.info("step %s is done: %s", verb, result["summary"])
         done[verb] = result
         if not quiet:
             mark = "-" if result.get("refused") else "=" if result["unchanged"] else "+"
@@ -63,16 +64,31 @@ def run(context: Context) -> Outcome:
 
 
 def _step(context: Context, verb: str, options: list[str], run_id: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "ml.cli", verb, context.project, "--json", *options]
+    from ml import registry, warehouse  # they load engines, which `skewless --help` does not wait for
+
+    command = children.bound([sys.executable, "-m", "ml.cli", verb, context.project, "--json", *options])
     environment = {**warehouse.environment(context.where), "SKEWLESS_RUN_ID": run_id}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(context.checkout), os.environ.get("PYTHONPATH", "")]))
     finished = subprocess.run(command, cwd=context.checkout, env=environment, stdout=subprocess.PIPE, text=True)
     stays = registry.champion(context.where, context.project) if verb == "promote" else None
     if finished.returncode == GateError.exit_code and stays:
         return {"summary": f"refused, {context.project}:{stays['version']} stays champion", "unchanged": True, "refused": True, **stays}
+    said = json.loads(finished.stdout) if finished.stdout.strip() else {}
     if finished.returncode not in (0, *((GateError.exit_code,) if verb == "drift" else ())):
-        raise StepFailed(finished.returncode)
-    return json.loads(finished.stdout) if finished.stdout.strip() else {"summary": "too little was logged to judge", "unchanged": True}
+        raise _failure(verb, finished.returncode, said)
+    return said if "summary" in said else {"summary": "too little was logged to judge", "unchanged": True}
+
+
+def _failure(verb: str, code: int, said: dict[str, Any]) -> BaseException:
+    """The failure of a step, with the class of its exit code and the step's own log."""
+    if code == 130:
+        return KeyboardInterrupt()
+    kind = {UsageError.exit_code: UsageError, GateError.exit_code: GateError}.get(code, SkewlessError)
+    given = said.get("error") or {"message": said.get("summary") or f"it ended with exit code {code} and printed no error", "hint": ""}
+    failure = kind(f"{verb}: {given['message']}", given["hint"])
+    failure.log = said.get("log")
+    log.error("step %s failed with exit code %d; its log is %s", verb, code, failure.log)
+    return failure
 
 
 def _options(context: Context, verb: str) -> list[str]:
@@ -99,6 +115,9 @@ def _ids(verb: str, done: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str]) -> tuple[Any, ...]:
+    from ml import records
+    from ml.results import Metrics
+
     receipt, asked = done["package"]["receipt"], done["serve"]
     metrics = records.from_json(Metrics, {field.name: done["evaluate"][field.name] for field in fields(Metrics)})
     books = done["build"]["books"]

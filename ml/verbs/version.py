@@ -11,8 +11,14 @@ from ml.console import table
 from ml.errors import UsageError
 from ml.places import Places, identity, make_current
 from ml.verbs.outcome import Context, Outcome, lies
+from ml.verbs.verb import BUNDLE, RUN, declare, flag, option
 
 
+@declare(
+    "write the bundle, with the receipt that online features equal the warehouse's",
+    "skewless package flights",
+    (RUN, option("--bundle", help="no new one: certify this bundle for the code as it is now", metavar="ID")),
+)
 def package(context: Context) -> Outcome:
     from ml import bundle, registry
     from ml import evaluate as evaluating
@@ -38,6 +44,15 @@ def package(context: Context) -> Outcome:
     )  # fmt: skip
 
 
+@declare(
+    "make a version the champion, the one that serves, unless it is worse on test",
+    "skewless promote flights --bundle 5eb5d0b00f02",
+    (
+        option("--bundle", "--version", help="which; the one packaged last if left out", metavar="ID"),
+        flag("--keep-rollback", help="change nothing where this version was rolled back"),
+        flag("--force", help="even if it is worse than the champion; the record says so"),
+    ),
+)
 def promote(context: Context) -> Outcome:
     from ml import registry
 
@@ -57,6 +72,7 @@ def promote(context: Context) -> Outcome:
     return Outcome(f"{context.project}:{done.version} is champion{after}", {**done.__dict__}, done.unchanged)
 
 
+@declare("make the champion before this one champion again", "skewless rollback flights")
 def rollback(context: Context) -> Outcome:
     from ml import registry
 
@@ -67,6 +83,7 @@ def rollback(context: Context) -> Outcome:
     )
 
 
+@declare("list the versions of a project", "skewless models flights", ledger=False)
 def models(context: Context) -> Outcome:
     from ml import registry
 
@@ -84,6 +101,15 @@ def models(context: Context) -> Outcome:
     )
 
 
+@declare(
+    "answer a whole CSV or Parquet file with the champion",
+    "skewless predict flights flights.csv -o answers.parquet",
+    (
+        option("file", help="csv, csv.gz, csv.zip or parquet, with the inputs as columns; others are carried along"),
+        option("-o", "--out", help="a .parquet or .csv file; among the workspace's predictions, for dbt, if left out"),
+        BUNDLE,
+    ),
+)
 def predict(context: Context) -> Outcome:
     from ml import batch as room
 
@@ -114,6 +140,17 @@ def answering(context: Context) -> Path:
     return registry.champion_folder(context.where, context.project)
 
 
+@declare(
+    "answer HTTP requests with the champion",
+    "skewless serve flights --port 3000",
+    (
+        option("--port", help="where to listen", type=int, default=3000),
+        option("--host", help="the address to listen on", default="127.0.0.1"),
+        flag("--check", help="start on a free port, ask about held-back rows, stop"),
+        BUNDLE,
+    ),
+    ledger="check",  # a service has no end at which a row could be written
+)
 def serve(context: Context) -> Outcome:
     from ml import bundle, smoke_test
     from ml.bundle import receipt

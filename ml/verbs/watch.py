@@ -10,6 +10,7 @@ from ml import records, storage
 from ml.console import size, table
 from ml.errors import GateError
 from ml.verbs.outcome import Context, Outcome, lies, project_names
+from ml.verbs.verb import BUNDLE, NO_PAGE, SNAPSHOT, declare, flag, option
 from ml.verbs.version import answering
 
 if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy
@@ -17,6 +18,18 @@ if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy
     from ml.drift.record import Record
 
 
+@declare(
+    "compare what was predicted, window by window, with the reference sample",
+    "skewless drift flights --outcomes truth.csv",
+    (
+        NO_PAGE,
+        option("--window", help="the finest that makes sense, if left out", choices=("hour", "day", "week", "month")),
+        flag("--replay", help="judge the snapshot's out-of-time rows by their own time, not the log"),
+        option("--outcomes", help="CSV or Parquet: prediction_id and the target; kept, and the live error reported", metavar="FILE"),
+        BUNDLE,
+        SNAPSHOT,
+    ),
+)
 def drift(context: Context) -> Outcome:
     from ml import drift as room
 
@@ -78,6 +91,7 @@ def _series(record: Record) -> Any:
     return table(headers, rows, prose=True)
 
 
+@declare("write one page about the project: data, model, drift, cost", "skewless report flights")
 def report(context: Context) -> Outcome:
     from ml import report as room
     from ml.warehouse import open_warehouse
@@ -91,6 +105,7 @@ def report(context: Context) -> Outcome:
     )
 
 
+@declare("what each step used, summed from the ledger", "skewless cost flights", ledger=False)
 def cost(context: Context) -> Outcome:
     from ml import ledger
 
@@ -117,6 +132,13 @@ def cost(context: Context) -> Outcome:
     )
 
 
+@declare(
+    "check the machine, the installation and what is stored; says what to do",
+    "skewless doctor --deep",
+    (flag("--deep", help="also read every raw file and hash every snapshot, run and bundle"),),
+    ledger=False,
+    project_optional=True,
+)
 def doctor(context: Context) -> Outcome:
     from ml import doctor as room
 

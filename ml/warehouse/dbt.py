@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ml import storage
+from ml import children, storage
 from ml.contract.manifest import ancestors, features_node, models
 from ml.errors import GateError, SkewlessError
 from ml.hashing import hash_file, hash_json
@@ -147,12 +147,12 @@ def _dbt(setup: Setup, arguments: list[str], target: str, progress: Progress) ->
     messages: list[str] = []
     try:
         process = subprocess.Popen(
-            command, cwd=checkout, env=environment(where), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            children.bound(command), cwd=checkout, env=environment(where), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
     except FileNotFoundError as error:
         raise SkewlessError(f"there is no dbt next to {sys.executable}", "install the project again: make setup") from error
     assert process.stdout is not None
-    with process:
+    with children.ended_with(process):
         for line in process.stdout:
             try:
                 event = json.loads(line)

@@ -13,14 +13,36 @@ import pytest
 from conftest import CHECKOUT, Checkout, make_toy, toy_data
 
 from ml import cli
-from ml.verbs import VERBS
+from ml.verbs import VERBS, reference
 
 
 def test_every_verb_has_help_with_an_example(toy: Checkout) -> None:
-    assert set(cli.HELP) == set(VERBS)
-    for verb in VERBS:
-        said = toy.skewless(verb, "--help")
-        assert f"example: skewless {verb}" in said and "--json" in said
+    parser = cli.parser()
+    (verbs,) = (action for action in parser._actions if hasattr(action, "choices") and action.choices)
+    assert list(verbs.choices) == list(VERBS)
+    for name, verb in VERBS.items():
+        said = verbs.choices[name].format_help()
+        assert f"example: skewless {name}" in said and "--json" in said and verb.name == name
+    assert "example: skewless run" in toy.skewless("run", "--help")
+
+
+def test_the_reference_page_is_generated_from_the_declarations() -> None:
+    assert (CHECKOUT / reference.PAGE).read_text() == reference.page(), "run: python -m ml.verbs.reference"
+
+
+def test_every_setting_that_is_read_is_in_the_reference() -> None:
+    inner = {"SKEWLESS_RUN_ID", "SKEWLESS_SOURCE"}  # set by one process for its children
+    folders = ("ml", "serving", "models", "macros")
+    files = [path for folder in folders for path in (CHECKOUT / folder).rglob("*") if path.suffix in (".py", ".sql", ".yml")]
+    read = {name for path in [*files, CHECKOUT / "profiles.yml"] for name in re.findall(r"SKEWLESS_[A-Z_]+\b", path.read_text())}
+    assert read - inner == set(reference.SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "recorded"), [("build", [], True), ("models", [], False), ("serve", [], False), ("serve", ["--check"], True)]
+)
+def test_the_ledger_reads_the_declaration(verb: str, options: list[str], recorded: bool) -> None:
+    assert VERBS[verb].is_recorded(cli.parser().parse_args([verb, "toy", *options])) is recorded
 
 
 def test_help_is_instant(toy: Checkout) -> None:
@@ -150,7 +172,8 @@ def test_a_killed_build_leaves_a_workspace_that_the_same_command_finishes(tmp_pa
 
 
 def test_documentation_names_only_what_exists() -> None:
-    text = (CHECKOUT / "README.md").read_text()
+    pages = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+    text = "\n".join(page.read_text() for page in pages)
     assert set(re.findall(r"\bskewless (\w+)", re.sub(r"(?m)^#.*$", "", text))) - {"VERB"} <= set(VERBS), "unknown verbs"
     assert all(f"skewless {verb}" in text for verb in VERBS)
     targets = set(re.findall(r"(?m)^([a-z-]+):", (CHECKOUT / "Makefile").read_text()))
@@ -158,13 +181,8 @@ def test_documentation_names_only_what_exists() -> None:
     for path in re.findall(r"`((?:models|macros|seeds|tests|ml|serving|\.ci|\.github)/[\w./-]*)`", text):
         assert (CHECKOUT / path).exists(), path
     options = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", text))
-    known = set(re.findall(r"--[a-z][\w-]+", " ".join(action for verb in cli.HELP for action in _options(verb)))) | {"--select", "--target"}
-    assert options <= known, options - known
-
-
-def _options(verb: str) -> list[str]:
-    (verbs,) = (action for action in cli.parser()._actions if hasattr(action, "choices") and action.choices)
-    return [option for action in verbs.choices[verb]._actions for option in action.option_strings]
+    known = {name for verb in VERBS.values() for option in (*verb.options, *cli.COMMON) for name in option.names}
+    assert options <= known | {"--help", "--select", "--target"}, options - known
 
 
 def test_json_is_one_object_on_standard_output(lived: Checkout) -> None:
@@ -172,3 +190,60 @@ def test_json_is_one_object_on_standard_output(lived: Checkout) -> None:
         lived.command("evaluate", "toy", "--json"), cwd=lived.folder, env=lived.environment(), capture_output=True, text=True
     )
     assert json.loads(done.stdout)["verb"] == "evaluate" and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind", "says"),
+    [
+        (["train", "toy"], 3, "GateError", "no snapshot"),
+        (["train", "toy", "--epochs", "many"], 2, "UsageError", "invalid int value"),
+        (["train", "tox"], 2, "UsageError", "no project tox"),
+        (["bild"], 2, "UsageError", "invalid choice"),
+    ],
+)
+def test_a_failure_with_json_is_one_object_with_the_error(toy: Checkout, arguments: list[str], code: int, kind: str, says: str) -> None:
+    said = toy.json(*arguments, code=code)
+    assert set(said) == {"verb", "project", "error", "exit_code", "log"} and said["exit_code"] == code
+    assert said["error"]["type"] == kind and says in said["error"]["message"] and said["error"]["hint"]
+    assert said["verb"] == (arguments[0] if arguments[0] in VERBS else None)
+    assert said["log"] is None or Path(said["log"]).is_file()
+
+
+def test_a_run_whose_step_fails_gives_the_error_of_that_step(tmp_path: Path) -> None:
+    broken = make_toy(tmp_path / "toy")
+    broken.edit("models/toy/marts/toy_depots.sql", "select depot,", "select {{ oops depot,")
+    done = subprocess.run(
+        broken.command("run", "toy", "--json"), cwd=broken.folder, env=broken.environment(), capture_output=True, text=True
+    )
+    said = json.loads(done.stdout)
+    assert done.returncode == said["exit_code"] == 1 and said["verb"] == "run"
+    assert said["error"]["message"].startswith("build: ") and "toy_depots" in said["error"]["message"]
+    assert "-build-" in said["log"] and "Traceback" in Path(said["log"]).read_text()
+    assert done.stderr.count("error:") == 1, done.stderr
+
+
+ODD_STREAMS = {
+    "an encoding of ASCII only": ("PYTHONIOENCODING=ascii {}", 0),
+    "an encoding of ASCII only, with JSON": ("PYTHONIOENCODING=ascii {} --json", 0),
+    "closed standard output": ("{} >&-", 0),
+    "all streams closed": ("{} <&- >&- 2>&-", 0),
+    "a reader that goes away": ("{} | true; exit ${{PIPESTATUS[0]}}", 0),
+    "a full device": ("{} > /dev/full", 1),
+    "a full device, with JSON": ("{} --json > /dev/full", 1),
+    "help on a full device": ("{} --help > /dev/full", 0),
+}
+
+
+@pytest.mark.parametrize("streams", ODD_STREAMS)
+def test_odd_streams_never_end_in_a_traceback(toy: Checkout, streams: str) -> None:
+    line, code = ODD_STREAMS[streams]
+    toy.skewless("ingest", "toy")
+    done = subprocess.run(
+        ["bash", "-c", line.format(" ".join(toy.command("profile", "toy", "parcels")))],
+        cwd=toy.folder, env=toy.environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert code == 0 or "error:" in done.stderr
+    if line.endswith("--json"):
+        assert json.loads(done.stdout)["verb"] == "profile"

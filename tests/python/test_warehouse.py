@@ -178,7 +178,7 @@ def test_an_export_writes_one_file_a_part_however_many_there_are(tmp_path: Path,
     assert [len(found) for found in files] == [int(part != 3) for part in range(parts)]
     assert len(list(tmp_path.rglob("*.parquet"))) == parts - 1
     table = pq.read_table(files[5][0], partitioning=None)
-    assert table.column_names == ["number"] and set(number % parts for number in table["number"].to_pylist()) == {5}
+    assert table.column_names == ["number"] and {number % parts for number in table["number"].to_pylist()} == {5}
 
 
 def test_an_engine_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:

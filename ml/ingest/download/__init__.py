@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from ml.ingest.download.part import Part, finish, held, is_whole, opened
 from ml.ingest.download.remote import BY_HAND, Answer, Remote, Trouble, is_guard, length, mark_of, public
 
 __all__ = ["Remote", "fetch", "find", "is_remote", "public"]
+log = logging.getLogger(__name__)
 ATTEMPTS = 5  # in a row without a byte won
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)  # after the first, second ... of them
 Progress = Callable[[str, float, float], None]
@@ -72,6 +74,7 @@ def _patiently(url: str, attempt: Callable[[], T], part: Part | None = None) -> 
             position = part.position() if part else 0
             failures = 0 if position > best else failures + 1
             best = max(best, position)
+            log.info("%s: failed at byte %d: %s", public(url), position, trouble.what or "the connection was closed early")
             if trouble.is_final or failures >= ATTEMPTS:
                 raise _told(url, trouble, part) from trouble
             time.sleep(max(trouble.pause_seconds, PAUSES_SECONDS[min(max(failures - 1, 0), len(PAUSES_SECONDS) - 1)]))
