@@ -14,6 +14,7 @@ from typing import Any
 import properties
 import pytest
 import tiers
+from hypothesis import is_hypothesis_test
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
@@ -32,6 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for name in tiers.markers(getattr(item, "fixturenames", ())):
             item.add_marker(name)
+        if is_hypothesis_test(getattr(item, "function", None)):
+            item.add_marker("property")
 
 
 @pytest.hookimpl(wrapper=True)

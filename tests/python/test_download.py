@@ -311,4 +311,4 @@ def test_a_full_disk_is_told_as_such_and_what_it_took_is_gone_on_with(site, tmp_
         assert get(site.url, tmp_path).read_bytes() == TEXT * 20
         assert int(site.asked()[1].strip("bytes=-")) > 500_000
     finally:
-        subprocess.run(["umount", str(tmp_path)], check=True)
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)

@@ -15,6 +15,7 @@ DBT_FIXTURES = {"toy", "lived_once", "lived"}
 SERVER_FIXTURES = {"client", "port"}  # of test_serving and test_swap: the port of a service that runs
 SLOW_MARKERS = ("dbt", "server")
 COMMANDS = {"dbt", "skewless", "bentoml"}
+SHELLS = {"sh", "bash", "dash"}
 MODULES = {"ml.cli", "dbt", "dbt.cli.main", "bentoml"}
 
 
@@ -28,6 +29,8 @@ def slow_command(command: object) -> str | None:
     """The word of a command line by which it is a verb, dbt or a server; None for any other."""
     given: Sequence[object] = command if isinstance(command, (list, tuple)) else str(command).split()
     words = [os.fsdecode(word) if isinstance(word, (str, bytes, os.PathLike)) else str(word) for word in given]
+    if "-c" in words and os.path.basename(words[0]) in SHELLS:
+        words = [word for word in " ".join(words).split() if os.path.basename(word) in COMMANDS]  # anywhere in the shell's script
     for place, word in enumerate(words):
         if os.path.basename(word) in COMMANDS and place < 2:  # the command, or a script after its interpreter
             return word
