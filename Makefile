@@ -52,7 +52,7 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m "not dbt and not server"
+	$(BIN)/python -m pytest -m "not dbt and not server and not slow"
 
 # What it finds is fixed, and kept as an @example of its test.
 test-properties: $(READY)

@@ -1,8 +1,9 @@
 """The tiers of the tests. Markers come from the fixtures that a test uses; a fast test that starts a verb, dbt or a server fails.
 
-fast    neither `dbt` nor `server`: functions, files and the engine within the test's own process
+fast    none of the others: functions, files and the engine within the test's own process
 dbt     runs a verb of the command line, or dbt, on a project
 server  starts the service and asks it over HTTP
+slow    starts nothing of that and still takes more than ten seconds
 """
 
 import os
@@ -13,7 +14,7 @@ import pytest
 
 DBT_FIXTURES = {"toy", "lived_once", "lived"}
 SERVER_FIXTURES = {"client", "port"}  # of test_serving and test_swap: the port of a service that runs
-SLOW_MARKERS = ("dbt", "server")
+SLOW_MARKERS = ("dbt", "server")  # a test that has one may start anything
 COMMANDS = {"dbt", "skewless", "bentoml"}
 SHELLS = {"sh", "bash", "dash"}
 MODULES = {"ml.cli", "dbt", "dbt.cli.main", "bentoml"}
