@@ -1,9 +1,13 @@
-# make run    set up, then the flights project from raw files to a served prediction   (PROJECT=... for another)
-# make test   set up, then all tests
+# make run              set up, then the flights project from raw files to a served prediction   (PROJECT=... for another)
+# make test-fast        set up, then the tests that start no dbt, no verb and no server; under 90 seconds
+# make test             set up, then all tests; at most 12 minutes on two cores
+# make test-properties  the property tests with other draws and more of them: SEED=7 EXAMPLES=1000
 # make serve | build | lint | clean | lock | bench-etl ROWS=1000000
 PROJECT ?= flights
 PORT ?= 3000
 ROWS ?= 1000000
+SEED ?= $(shell date +%s)
+EXAMPLES ?= 1000
 PYTHON ?= python3
 # Torch's wheels for graphics cards are large. An index with CPU wheels: make run TORCH_INDEX=URL
 TORCH_INDEX ?=
@@ -16,10 +20,10 @@ export DO_NOT_TRACK := 1
 lint: export DBT_LOG_PATH := build/lint
 
 
-.PHONY: bench-etl run test serve build lint clean lock setup help
+.PHONY: bench-etl run test test-fast test-properties serve build lint clean lock setup help
 
 help:
-	@sed -n '1,3p' Makefile
+	@sed -n '1,5p' Makefile
 
 setup: $(READY)
 
@@ -46,6 +50,13 @@ build: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -m "not dbt and not server and not slow"
+
+# What it finds is fixed, and kept as an @example of its test.
+test-properties: $(READY)
+	PROPERTY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m property --hypothesis-seed=$(SEED)
 
 bench-etl: $(READY)
 	@$(BIN)/python tests/bench/etl.py --rows $(ROWS)

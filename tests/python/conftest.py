@@ -6,16 +6,44 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import properties
 import pytest
+import tiers
+from hypothesis import is_hypothesis_test
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 sys.path.insert(0, str(HERE / "toy"))
 import data as toy_data  # noqa: E402
+
+CURRENT: dict[str, pytest.Item] = {}  # the test that runs, under "item"
+properties.register()  # before test modules are imported: their settings start from the loaded profile
+
+
+def pytest_configure() -> None:
+    tiers.guard(CURRENT)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in tiers.markers(getattr(item, "fixturenames", ())):
+            item.add_marker(name)
+        if is_hypothesis_test(getattr(item, "function", None)):
+            item.add_marker("property")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    CURRENT["item"] = item
+    try:
+        return (yield)
+    finally:
+        del CURRENT["item"]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+pytestmark = pytest.mark.dbt
+
 
 @pytest.fixture(scope="module")
 def compiled(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:

@@ -115,6 +115,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(toy: Checkout) -> N
     assert not [path for path in root.rglob("*.parquet") if not any(part.startswith("_") for part in path.parts)]
 
 
+@pytest.mark.dbt
 def test_broken_sql_is_told_with_its_model(tmp_path: Path) -> None:
     broken = make_toy(tmp_path / "toy")
     broken.skewless("ingest", "toy")
@@ -124,6 +125,7 @@ def test_broken_sql_is_told_with_its_model(tmp_path: Path) -> None:
     assert "toy_depots" in broken.skewless("build", "toy", code=1)
 
 
+@pytest.mark.dbt
 def test_feature_sql_that_could_not_run_online_is_refused_by_check(tmp_path: Path) -> None:
     leaking = make_toy(tmp_path / "toy")
     leaking.edit("models/toy/marts/toy_features.sql", "request.is_priority,", "request.is_priority and request.is_late as is_priority,")
@@ -131,6 +133,7 @@ def test_feature_sql_that_could_not_run_online_is_refused_by_check(tmp_path: Pat
     assert "is_priority reads toy_clean.is_late" in said
 
 
+@pytest.mark.dbt
 def test_an_empty_project_builds_and_then_says_what_is_missing(tmp_path: Path) -> None:
     empty = make_toy(tmp_path / "toy")
     (empty.folder / "models/toy/parcels.csv").write_text(",".join(toy_data.HEADER) + "\n")
@@ -146,6 +149,7 @@ def test_two_workspaces_share_raw_data_and_nothing_else(lived: Checkout) -> None
     assert lived.json("models", "toy")["versions"] != []
 
 
+@pytest.mark.dbt
 def test_a_second_build_waits_for_the_first_and_says_for_whom(tmp_path: Path) -> None:
     busy = make_toy(tmp_path / "toy")
     busy.skewless("ingest", "toy")
@@ -158,6 +162,7 @@ def test_a_second_build_waits_for_the_first_and_says_for_whom(tmp_path: Path) ->
     assert "waiting for `skewless build toy`, process" in said and "(unchanged)" in said
 
 
+@pytest.mark.dbt
 def test_a_killed_build_leaves_a_workspace_that_the_same_command_finishes(tmp_path: Path) -> None:
     killed = make_toy(tmp_path / "toy")
     killed.skewless("ingest", "toy")

@@ -64,6 +64,7 @@ def test_all_is_well_after_a_whole_life_also_on_a_deep_look(lived: Checkout) -> 
         }
 
 
+@pytest.mark.dbt
 def test_it_works_before_anything_was_ingested_and_leaves_nothing_behind(tmp_path: Path) -> None:
     fresh = make_toy(tmp_path / "toy")
     checks = examined(fresh)
@@ -139,6 +140,7 @@ def test_other_columns_than_are_declared_are_told(well: Checkout) -> None:
     assert found["status"] == "warn" and "of depots has other columns" in found["says"]
 
 
+@pytest.mark.dbt
 def test_a_file_that_nobody_can_parse_fails_its_own_check_and_no_other(tmp_path: Path) -> None:
     broken = make_toy(tmp_path / "toy")
     (sources,) = (broken.folder / "models/toy/staging").glob("*sources.yml")
@@ -181,6 +183,7 @@ def test_versions_are_compared_with_the_lock(lived: Checkout) -> None:
     lived.edit("pyproject.toml", '"rich>=14", "no-such-package",', '"rich>=14",')
 
 
+@pytest.mark.dbt
 def test_an_interpreter_that_is_not_asked_for_fails(tmp_path: Path) -> None:
     other = make_toy(tmp_path / "toy")
     other.edit("pyproject.toml", ">=3.11,<3.13", ">=3.9,<3.10")
@@ -206,6 +209,7 @@ def test_a_taken_port_is_told_and_fails_nothing(toy: Checkout) -> None:
     assert found["status"] == "warn" and "--port 3001" in found["do"]
 
 
+@pytest.mark.dbt
 def test_telemetry_that_was_turned_on_is_told(tmp_path: Path) -> None:
     loud = make_toy(tmp_path / "toy")
     loud.edit("dbt_project.yml", "send_anonymous_usage_stats: false", "send_anonymous_usage_stats: true")

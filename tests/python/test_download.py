@@ -15,6 +15,7 @@ import pytest
 from download_server import TEXT, be_impatient, get, quiet, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from ml.errors import SkewlessError
 from ml.ingest import download
@@ -86,7 +87,7 @@ def test_after_a_cut_or_a_stall_only_the_rest_is_asked_for(site, tmp_path, break
     assert site.asked() == [None, "bytes=60000-"] and site.sent == len(TEXT)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(size=st.integers(0, 5000), cuts=st.lists(st.integers(0, 3000), max_size=4), deaf=st.booleans(), mark=st.sampled_from(['"1"', None]))
 def test_wherever_it_is_cut_the_bytes_are_right(size, cuts, deaf, mark, tmp_path_factory):
     with serving(files={"/trips.csv": TEXT[:size]}, mark=mark, always={"deaf": deaf}) as site:
@@ -310,4 +311,4 @@ def test_a_full_disk_is_told_as_such_and_what_it_took_is_gone_on_with(site, tmp_
         assert get(site.url, tmp_path).read_bytes() == TEXT * 20
         assert int(site.asked()[1].strip("bytes=-")) > 500_000
     finally:
-        subprocess.run(["umount", str(tmp_path)], check=True)
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)

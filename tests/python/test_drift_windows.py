@@ -14,6 +14,7 @@ import pytest
 from conftest import Checkout
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 from scipy.stats import wasserstein_distance
 
 from ml import contract as contracts
@@ -207,7 +208,7 @@ def in_windows(lived: Checkout, values: np.ndarray, reference: pa.Table) -> floa
     return next(found.score for found in window.findings if found.name == "weight_kg")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     st.integers(0, 1000), st.floats(-5, 5), st.floats(0.2, 4), st.sampled_from(["smooth", "whole numbers", "yes or no", "heavy tails"])
 )  # fmt: skip

@@ -5,14 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ml import encoding
 from ml.contract import Column, Contract
 from ml.errors import SkewlessError
 
-PROPERTY = settings(deadline=None)
 COLUMNS = (
     Column("trip", "text", "key"),
     Column("tip", "double", "target"),
@@ -73,7 +72,6 @@ def known(rows, name):
     return np.array([row[name] for row in rows if row[name] is not None], float)
 
 
-@PROPERTY
 @given(rows=ROWS, cuts=st.lists(st.integers(0, 40), max_size=6))
 def test_the_fit_is_numpys_mean_and_deviation_wherever_the_batches_end(rows, cuts):
     fitted = encoding.fit(contract(), batches(rows, cuts))
@@ -99,7 +97,6 @@ def test_the_same_batches_give_the_same_bits():
     assert len({encoding.to_json(encoding.fit(contract(), table(rows).to_batches(max_chunksize=77))) for _ in range(5)}) == 1
 
 
-@PROPERTY
 @given(rows=ROWS)
 def test_encoded_train_rows_are_the_standardised_values_with_zero_for_the_missing(rows):
     fitted = fit(rows)
@@ -112,7 +109,6 @@ def test_encoded_train_rows_are_the_standardised_values_with_zero_for_the_missin
         np.testing.assert_allclose(numerical[:, place], expected, rtol=1e-6, atol=1e-6)
 
 
-@PROPERTY
 @given(train=ROWS, later=ROWS)
 def test_a_missing_number_has_an_indicator_only_where_train_missed_some(train, later):
     fitted = fit(train)
@@ -129,7 +125,6 @@ def test_not_a_number_counts_as_missing():
     np.testing.assert_array_equal(encoding.encode(fitted, table([plain(miles=float("nan"))]))[0], [[0, 0, 0, 1]])
 
 
-@PROPERTY
 @given(train=ROWS, later=ROWS)
 def test_missing_is_0_unknown_is_1_and_every_known_category_has_a_code_of_its_own_from_2_on(train, later):
     fitted = fit(train)
@@ -143,7 +138,6 @@ def test_missing_is_0_unknown_is_1_and_every_known_category_has_a_code_of_its_ow
         assert codes[:, place].tolist() == expected
 
 
-@PROPERTY
 @given(value=st.floats(-1e9, 1e9, allow_subnormal=False), count=st.integers(1, 3000), size=st.integers(1, 1000))
 @example(value=123456.789, count=1000, size=1000)
 def test_of_a_constant_column_nothing_is_learned_whatever_comes_later(value, count, size):
@@ -169,7 +163,6 @@ def test_a_train_row_without_a_target_is_refused_by_name_and_count():
         fit([plain(), plain(tip=None), plain(tip=None)])
 
 
-@PROPERTY
 @given(rows=ROWS)
 def test_an_encoding_comes_back_from_json_as_it_was_and_encodes_the_same(rows):
     fitted = fit(rows, baseline="miles", residual=True)
@@ -179,7 +172,6 @@ def test_an_encoding_comes_back_from_json_as_it_was_and_encodes_the_same(rows):
         np.testing.assert_array_equal(one, other)
 
 
-@PROPERTY
 @given(rows=ROWS, cuts=st.lists(st.integers(0, 40), max_size=4))
 def test_a_table_in_any_chunks_is_encoded_as_its_rows_in_one_batch(rows, cuts):
     fitted = fit(rows)
@@ -194,7 +186,6 @@ def test_no_rows_are_encoded_as_no_rows():
     assert numerical.shape == (0, 3) and codes.shape == (0, 2)
 
 
-@PROPERTY
 @given(rows=ROWS)
 def test_a_residual_is_the_target_less_its_baseline_and_the_offset_gives_it_back(rows):
     fitted = fit(rows, baseline="miles", residual=True)
@@ -206,7 +197,6 @@ def test_a_residual_is_the_target_less_its_baseline_and_the_offset_gives_it_back
     assert fit(rows, baseline="miles").baseline is None and not encoding.offset(table(rows), None).any()
 
 
-@PROPERTY
 @given(rows=ROWS)
 def test_a_binary_target_is_not_standardised(rows):
     assume(len({row["tip"] for row in rows}) > 1)

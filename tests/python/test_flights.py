@@ -9,6 +9,8 @@ import duckdb
 import pytest
 from conftest import CHECKOUT, Checkout, linked
 
+pytestmark = pytest.mark.dbt
+
 
 @pytest.fixture(scope="module")
 def flights(tmp_path_factory: pytest.TempPathFactory) -> Checkout:

@@ -7,10 +7,10 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from ml import hashing
 
-PROPERTY = settings(deadline=None)
 GOLDEN = {"JFK|B6|2013-01-01": 536481, "": 469719, "Zürich 漢字 <null>": 216369}
 SQL_TEST = Path(__file__).parents[1] / "sql/singular/shared/hash_bucket_is_golden.sql"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -32,7 +32,7 @@ def test_the_sql_test_holds_the_same_golden_values():
     assert set(re.findall(r"hash_bucket\('(\w+)'", sql)) == {"golden"}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(salt=TEXT, texts=st.lists(TEXT, min_size=1, max_size=50))
 def test_duckdb_and_python_give_any_text_the_same_bucket(salt, texts):
     with duckdb.connect() as connection:
@@ -43,7 +43,6 @@ def test_duckdb_and_python_give_any_text_the_same_bucket(salt, texts):
     assert [bucket for (bucket,) in found] == [hashing.hash_bucket(salt, text) for text in texts]
 
 
-@PROPERTY
 @given(salt=TEXT, text=TEXT)
 def test_every_bucket_lies_below_the_number_of_buckets(salt, text):
     assert 0 <= hashing.hash_bucket(salt, text) < hashing.BUCKETS == 1048576
@@ -65,7 +64,6 @@ def test_buckets_of_neighbouring_keys_fill_the_whole_range_evenly():
     assert chi_squared < 44  # 15 degrees of freedom: one fair hash in ten thousand
 
 
-@PROPERTY
 @given(keys=st.sets(TEXT, max_size=30), bounds=st.tuples(*[st.integers(0, hashing.BUCKETS)] * 2))
 def test_the_smaller_sample_lies_inside_the_larger(keys, bounds):
     small, large = ({key for key in keys if hashing.hash_bucket("s", key) < bound} for bound in sorted(bounds))
@@ -84,14 +82,12 @@ def test_the_salt_is_kept_apart_from_the_text(salt, text):
     assert hashing.hash_bucket(salt, text) != hashing.hash_bucket("a", "bc")
 
 
-@PROPERTY
 @given(value=st.dictionaries(TEXT, JSON, min_size=2, max_size=5))
 def test_the_order_of_names_does_not_change_a_json_hash(value):
     turned = dict(reversed(value.items()))
     assert list(turned) != list(value) and hashing.hash_json(turned) == hashing.hash_json(value)
 
 
-@PROPERTY
 @given(value=st.lists(JSON, max_size=4), more=JSON)
 def test_anything_more_changes_a_json_hash(value, more):
     assert len({hashing.hash_json(value), hashing.hash_json([*value, more]), hashing.hash_json({"v": value})}) == 3

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from ml import ingest, storage
 from ml.errors import SkewlessError
@@ -117,7 +118,7 @@ def test_every_row_says_which_line_of_which_file_and_load_it_was(where, checkout
 CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @example(lines=[["", "", ""]], block=4 << 20)
 @example(lines=[["", ""], ["", "", ""]], block=4 << 20)
 @example(lines=[["\n\n", "", ""], ["", "", ""], ['"\n', "\r", '"'], ["", "", ""]], block=1 << 10)

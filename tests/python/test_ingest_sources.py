@@ -227,4 +227,4 @@ def test_a_full_disk_leaves_the_raw_data_as_it_was(checkout, drop, tmp_path):
         assert [row[0] for row in values(where)] == ["a", "b"] and storage.names(where, "tmp") == []
         assert len(ingest.load_ids(where, checkout, "toy")) == 1
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        subprocess.run(["umount", "--lazy", str(small)], check=True)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.contract import Column, Contract, Rule
@@ -44,7 +44,6 @@ select request.trip, zones.rate * request.miles as usual_fare, request.miles * 1
 from toy_clean as request left join toy_zones as zones on request.pickup = zones.zone
 """
 PLAIN = {"pickup": "a", "miles": 2.5}
-PROPERTY = settings(deadline=None)
 
 
 def contract(key_type="text", **changes):
@@ -149,7 +148,6 @@ ROWS = st.lists(
 )
 
 
-@PROPERTY
 @given(rows=ROWS)
 def test_rows_sent_as_json_arrive_as_they_were(rows):
     body = json.dumps([request_row(row) for row in rows])
@@ -167,7 +165,6 @@ ANY = st.recursive(
 FIELD = st.sampled_from([column.name for column in INPUTS]) | st.text(st.characters(), max_size=5)
 
 
-@PROPERTY
 @given(rows=st.lists(st.dictionaries(FIELD, ANY, max_size=4) | ANY, max_size=4))
 def test_whatever_is_sent_is_answered_with_as_many_rows_and_nulls_where_it_is_refused(rows):
     table, refusals = parse(contract(), rows)

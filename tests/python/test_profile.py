@@ -12,6 +12,7 @@ import pytest
 from conftest import CHECKOUT, Checkout, make_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from ml import profile, records, storage
 from ml.ingest import RawTable
@@ -47,7 +48,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(TEXTS, min_size=1, max_size=60))
 def test_counts_equal_those_of_plain_python(tmp_path_factory: pytest.TempPathFactory, values: list[str]) -> None:
     column = column_of(tmp_path_factory.getbasetemp() / "property", list(values))
@@ -151,6 +152,7 @@ def test_a_null_of_the_file_format_is_counted_beside_the_spelled_ones(tmp_path: 
     assert {entry["text"]: entry["rows"] for entry in column["null_spellings"]} == {None: 2, "NA": 1}
 
 
+@pytest.mark.dbt
 def test_the_profile_of_the_toy_names_its_dirt_and_is_kept_until_a_load_comes(tmp_path: Path) -> None:
     toy = make_toy(tmp_path / "toy")
     assert "is empty" in toy.skewless("profile", "toy", "parcels", code=2)
@@ -192,6 +194,7 @@ def taxi(folder: Path, name: str, file: str, delimiter: str) -> tuple[Checkout, 
     return toy, toy.skewless("profile", "toy", name).splitlines()
 
 
+@pytest.mark.dbt
 def test_a_dirty_file_of_new_york_fares_is_seen_through(tmp_path: Path) -> None:
     toy, lines = taxi(tmp_path / "toy", "fares", "nyc/cab_fare_dirty.csv", ",")
     record = toy.json("profile", "toy", "fares")
@@ -204,6 +207,7 @@ def test_a_dirty_file_of_new_york_fares_is_seen_through(tmp_path: Path) -> None:
     assert all(len(line) <= 80 for line in lines if not line.startswith("profile:"))
 
 
+@pytest.mark.dbt
 def test_a_file_of_washington_is_seen_through(tmp_path: Path) -> None:
     toy, lines = taxi(tmp_path / "toy", "trips", "dc/taxi_2015_01.txt", "|")
     columns = {column["name"]: column for column in toy.json("profile", "toy", "trips")["columns"]}

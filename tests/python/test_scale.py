@@ -93,6 +93,7 @@ def write_snapshot(root: Path, rows: int) -> None:
         schema.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [(300_000, 1_500_000)])
 def test_memory_does_not_grow_with_the_snapshot(tmp_path: Path, rows: tuple[int, int]) -> None:
     peaks = []

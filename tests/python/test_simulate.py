@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from ml.errors import UsageError
 from ml.hashing import hash_tree
@@ -48,7 +49,7 @@ def test_the_published_number_of_rows_gives_the_published_months() -> None:
 
 
 @given(st.integers(1, 10**10))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_months_share_any_number_of_rows_without_a_rest(rows: int) -> None:
     months = taxi.rows_by_month(rows)
     assert sum(months) == rows

@@ -10,6 +10,8 @@ import duckdb
 import pytest
 from conftest import CHECKOUT, Checkout, linked
 
+pytestmark = pytest.mark.dbt
+
 REAL = CHECKOUT.parent / "shared" / "data" / "taxi"
 LAYOUTS = CHECKOUT / "tests" / "python" / "layouts"  # a few invented lines in each layout but the simulated one
 

@@ -10,6 +10,8 @@ from conftest import Checkout, linked
 
 from ml import simulate
 
+pytestmark = pytest.mark.dbt
+
 RELATIONS = (
     "int_taxi_trips", "int_taxi_duplicates", "int_taxi_provider_units", "int_taxi_kept", "int_taxi_counts", "taxi_clean",
     "taxi_quarantine", "taxi_quality", "taxi_bin_edges", "taxi_pair_history", "taxi_hour_history", "taxi_pair_hour_history",

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from ml import contract as contracts
 from ml.contract import online_sql
@@ -186,7 +187,7 @@ create table warehouse.dev.toy_clean as select *, '' as day, called_at as left_a
 """
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(rows=ROWS)
 def test_the_online_sql_gives_from_inputs_alone_what_the_warehouse_gives(rows):
     miles = "case when request.miles between 0e0 and 3e0 then request.miles else power(request.miles, 2e0) end"

@@ -1,14 +1,18 @@
-"""The house: rooms that import only what they may, models with an entry each, macros that name every engine."""
+"""The layout: modules that import only what they may, models with an entry each, macros that name every engine."""
 
 import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import layout
 import pytest
+import setuptools
 import yaml
 
+<<<<<<< HEAD:tests/python/test_house.py
 ROOMS = {
     "ablate": ("dbt", "pandas", "sklearn"),
     "answer": ("dbt", "pandas"),
@@ -59,32 +63,83 @@ ROOMS = {
 }
 FREE = {"__init__", "console", "errors"}
 
+=======
+>>>>>>> tests:tests/python/test_layout.py
 
 def python_files(checkout: Path, *folders: str) -> list[Path]:
     return [path for folder in folders for path in sorted((checkout / folder).rglob("*.py"))]
 
 
 def imported_from_ml(path: Path) -> set[str]:
-    """The rooms of ml that a file imports, wherever in the file."""
+    """The modules of ml that a file imports, wherever in the file."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "ml":
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ml."):
             found.add(str(node.module).split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("ml.")}
     return found
 
 
-def test_every_room_is_in_the_plan_of_the_house(checkout: Path) -> None:
-    rooms = {path.stem for path in (checkout / "ml").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert rooms == set(ROOMS) | FREE
+def in_ml(checkout: Path) -> dict[str, Path]:
+    """The modules and packages directly in ml, by name."""
+    return {path.stem: path for path in (checkout / "ml").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
 
 
-@pytest.mark.parametrize("room", sorted(ROOMS))
-def test_a_room_loads_nothing_that_it_may_not(checkout: Path, room: str) -> None:
-    script = f"import sys, ml.{room}; print(*{{name.split('.')[0] for name in sys.modules}})"
-    loaded = subprocess.run([sys.executable, "-c", script], cwd=checkout, capture_output=True, text=True, check=True).stdout.split()
-    assert not set(ROOMS[room]) & set(loaded)
+def files_of(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def test_every_module_is_in_the_plan(checkout: Path) -> None:
+    found = set(in_ml(checkout)) - {"__init__"}
+    assert found <= set(layout.MODULES), "add them to tests/python/layout.py"
+    assert set(layout.MODULES) - found <= layout.COMING, "remove them from tests/python/layout.py"
+
+
+def test_imports_point_down_only(checkout: Path) -> None:
+    for name, path in in_ml(checkout).items():
+        for file in files_of(path) if name != "__init__" else ():
+            upward = imported_from_ml(file) - {name} - layout.above(name)
+            assert not upward, (
+                f"{file.relative_to(checkout)}, on floor {layout.FLOOR_OF[name]}, imports {upward}, listed below it in layout.py"
+            )
+
+
+def test_an_import_upward_would_be_found(tmp_path: Path) -> None:
+    (tmp_path / "storage.py").write_text(
+        "def late():\n    from ml.registry import champion\n    import ml.verbs.run\n    from ml import drift\n"
+    )
+    assert imported_from_ml(tmp_path / "storage.py") - layout.above("storage") == {"registry", "verbs", "drift"}
+
+
+def test_the_plan_is_printed_from_the_top_down(checkout: Path) -> None:
+    command = [sys.executable, "tests/python/layout.py"]
+    printed = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+    assert [line.split()[1] for line in printed] == list(reversed(layout.MODULES))
+    assert printed[-1].startswith("    0  errors ")
+
+
+@pytest.mark.parametrize("name", layout.MODULES)
+def test_a_module_loads_nothing_that_it_may_not(checkout: Path, name: str) -> None:
+    """Importing a module with everything in its folder; what is heavy is imported where it is used."""
+    if name in layout.COMING and name not in in_ml(checkout):
+        pytest.skip(f"ml/{name} is not there yet")
+    files = [file.relative_to(checkout).with_suffix("") for file in files_of(in_ml(checkout)[name])]
+    names = [".".join(file.parts).removesuffix(".__init__") for file in files]
+    script = "import importlib, sys; [importlib.import_module(n) for n in sys.argv[1:]]; print(*{n.split('.')[0] for n in sys.modules})"
+    command = [sys.executable, "-c", script, *names]
+    loaded = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout.split()
+    assert not {*layout.NEVER, *layout.MODULES[name].never} & set(loaded)
+
+
+def test_an_installation_holds_every_package(checkout: Path) -> None:
+    where = tomllib.loads((checkout / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    assert where["namespaces"] is False, "else a folder without __init__.py, such as __pycache__, is a package too"
+    found = setuptools.find_packages(str(checkout), include=where["include"])
+    folders = {file.parent.relative_to(checkout) for file in python_files(checkout, "ml", "serving")}
+    assert set(found) == {".".join(folder.parts) for folder in folders}, "a folder of Python files has no __init__.py"
 
 
 def test_the_network_knows_nothing_of_ml_but_the_contract(checkout: Path) -> None:
@@ -92,8 +147,8 @@ def test_the_network_knows_nothing_of_ml_but_the_contract(checkout: Path) -> Non
 
 
 def test_the_service_imports_only_what_a_request_needs(checkout: Path) -> None:
-    rooms = set().union(*(imported_from_ml(path) for path in python_files(checkout, "serving")))
-    assert rooms <= {"contract", "online", "bundle", "answer", "network", "registry", "storage"}
+    modules = set().union(*(imported_from_ml(path) for path in python_files(checkout, "serving")))
+    assert modules <= layout.SERVING
 
 
 def test_only_the_command_line_prints(checkout: Path) -> None:
@@ -106,7 +161,7 @@ def test_only_the_command_line_prints(checkout: Path) -> None:
     assert set(printing) <= {"cli.py"}
 
 
-def test_no_room_but_storage_opens_the_root(checkout: Path) -> None:
+def test_no_module_but_storage_opens_the_root(checkout: Path) -> None:
     offenders = [
         path.name
         for path in python_files(checkout, "ml", "serving")
@@ -115,7 +170,7 @@ def test_no_room_but_storage_opens_the_root(checkout: Path) -> None:
     assert not offenders
 
 
-def test_rooms_and_models_stay_small(checkout: Path) -> None:
+def test_modules_and_models_stay_small(checkout: Path) -> None:
     long = {path.name: len(path.read_text().splitlines()) for path in python_files(checkout, "ml", "serving", "tests/python")}
     long |= {
         path.name: len(path.read_text().splitlines())
@@ -125,7 +180,7 @@ def test_rooms_and_models_stay_small(checkout: Path) -> None:
     assert not {name: count for name, count in long.items() if count > (120 if name.endswith(".sql") else 330)}
 
 
-def test_each_model_has_its_entry_beside_it_with_a_description_that_says_something(checkout: Path) -> None:
+def test_each_model_has_its_entry_next_to_it_with_a_description_that_says_something(checkout: Path) -> None:
     for path in sorted((checkout / "models").rglob("*.sql")):
         (entry,) = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
         assert entry["name"] == path.stem
@@ -154,7 +209,7 @@ def test_nothing_pickled_is_loaded(checkout: Path) -> None:
     assert not [path.name for path in python_files(checkout, "ml", "serving") if forbidden.search(path.read_text())]
 
 
-def test_what_stands_in_marts_is_public_so_its_shape_is_a_contract_and_its_key_is_tested(checkout: Path) -> None:
+def test_what_is_in_marts_is_public_so_its_shape_is_a_contract_and_its_key_is_tested(checkout: Path) -> None:
     for path in sorted((checkout / "models").rglob("marts/*.sql")):
         (entry,) = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
         assert entry["config"]["contract"]["enforced"] is True, path.stem
