@@ -12,59 +12,6 @@ import pytest
 import setuptools
 import yaml
 
-<<<<<<< HEAD:tests/python/test_house.py
-ROOMS = {
-    "ablate": ("dbt", "pandas", "sklearn"),
-    "answer": ("dbt", "pandas"),
-    "availability": ("dbt", "pandas", "torch"),
-    "baselines": ("dbt", "sklearn", "pandas"),
-    "bundle": ("dbt", "pandas", "torch"),
-    "calibration": ("dbt", "pandas", "sklearn"),
-    "checkpoint": ("dbt", "pandas", "sklearn"),
-    "cli": ("dbt", "pandas", "torch", "duckdb", "pyarrow", "sqlglot", "bentoml", "sklearn", "evidently"),
-    "contract": ("dbt", "pandas", "torch"),
-    "curve": ("dbt", "pandas", "sklearn"),
-    "dataset": ("dbt", "pandas"),
-    "doctor": ("dbt", "pandas", "torch", "pyarrow", "duckdb", "bentoml"),
-    "download": ("dbt", "pandas", "torch", "pyarrow", "duckdb"),
-    "door": ("dbt", "pandas", "torch"),
-    "drift": ("torch", "evidently", "dbt"),
-    "encoding": ("dbt", "pandas", "torch"),
-    "evaluate": ("dbt", "sklearn", "pandas"),
-    "gate": ("dbt", "sklearn", "pandas"),
-    "hashing": ("dbt", "pandas", "torch", "pyarrow"),
-    "ingest": ("torch", "dbt", "pandas"),
-    "ledger": ("torch", "dbt", "pyarrow"),
-    "inspection": ("dbt", "pandas", "torch", "pyarrow", "duckdb", "bentoml"),
-    "lineage": ("dbt", "pandas", "torch"),
-    "manifest": ("dbt", "pandas", "torch", "pyarrow"),
-    "metrics": ("dbt", "sklearn", "pandas", "torch"),
-    "moments": ("dbt", "pandas", "torch", "pyarrow", "duckdb"),
-    "network": ("dbt", "pandas"),
-    "online": ("dbt", "pandas", "torch", "sqlglot"),
-    "pipeline": ("dbt", "torch"),
-    "predict": ("dbt", "pandas", "evidently"),
-    "profile": ("dbt", "pandas", "torch"),
-    "purity": ("dbt", "pandas", "torch"),
-    "quality": ("dbt", "pandas", "evidently"),
-    "records": ("dbt", "pandas", "torch", "pyarrow", "numpy"),
-    "results": ("dbt", "sklearn", "pandas", "torch", "pyarrow"),
-    "registry": ("dbt", "pandas", "torch"),
-    "rehearse": ("dbt", "pandas", "torch"),
-    "report": ("torch", "dbt", "matplotlib", "evidently", "pandas"),
-    "simulate": ("dbt", "pandas", "torch"),
-    "slices": ("dbt", "pandas", "torch"),
-    "snapshot": ("torch", "dbt"),
-    "storage": ("torch", "dbt", "pandas", "pyarrow", "duckdb"),
-    "suspicions": ("dbt", "pandas", "torch", "pyarrow", "duckdb"),
-    "train": ("dbt", "pandas", "sklearn"),
-    "verbs": ("dbt", "pandas", "torch", "duckdb", "pyarrow"),
-    "warehouse": ("torch", "dbt", "pandas"),
-}
-FREE = {"__init__", "console", "errors"}
-
-=======
->>>>>>> tests:tests/python/test_layout.py
 
 def python_files(checkout: Path, *folders: str) -> list[Path]:
     return [path for folder in folders for path in sorted((checkout / folder).rglob("*.py"))]
