@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[Module, ...], ...] = (
         Module("storage", "the storage root: read, write, publish whole or not at all, lock", LIGHT),
         Module("console", "progress and tables in a terminal", LIGHT),
         Module("children", "processes that end with the one that started them", LIGHT),
+        Module("logs", "a log for each verb, with the traceback of what ended it", LIGHT),
         Module("records", "frozen dataclasses to JSON and back", LIGHT),
     ),
     (Module("contract", "the YAML meta of the models as validated dataclasses, and the feature SQL for requests", ("torch",)),),
@@ -47,6 +48,7 @@ FLOORS: tuple[tuple[Module, ...], ...] = (
     (Module("network", "the one file to replace: layers and heads", ("duckdb",)),),
     (Module("predictor", "features to predictions", ("duckdb",)),),
     (
+        Module("results", "what training and evaluation measured, as records", ("torch",)),
         Module("train", "training loop, checkpoints, calibration, learning curve"),
         Module("evaluate", "metrics by split and slice, baselines, permutation"),
     ),
@@ -71,8 +73,9 @@ FLOORS: tuple[tuple[Module, ...], ...] = (
         Module("cli", "the command line", LIGHT),
     ),
 )
-COMING = {"answers", "children", "places", "provenance", "records"}  # may be missing until their own change arrives
 
+# Files that nothing in ml imports, and which may therefore look up.
+GENERATORS = {"ml/verbs/reference.py": "writes a page of the documentation from the parser of the command line"}
 MODULES = {module.name: module for floor in FLOORS for module in floor}
 FLOOR_OF = {module.name: number for number, floor in enumerate(FLOORS) for module in floor}
 SERVING = {"answers", "bundle", "contract", "online", "places", "predictor", "provenance", "registry", "storage"}

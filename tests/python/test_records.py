@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from ml import records
 from ml.doctor.inspection import Check
@@ -54,7 +55,7 @@ def strategy_of(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(20))
 @given(data=st.data())
 def test_a_record_comes_back_from_json_as_it_was(kind: type[Any], data: st.DataObject) -> None:
     record = data.draw(strategy_of(kind))
