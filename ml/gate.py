@@ -18,7 +18,7 @@ from ml.metrics import answers_of, difference, loss, metric_name, summary
 from ml.online.parse import request_row
 from ml.places import Places
 
-MOST_WORSE = 0.02  # of the champion's error, in the point estimate
+MAX_WORSE = 0.02  # of the champion's error, in the point estimate
 Progress = Callable[[str, float, float], None]
 Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, challenger's answer, champion's answer, group
 
@@ -92,7 +92,7 @@ def verdict(found: dict[str, Any]) -> dict[str, Any]:
     )
     says += f"; {found['left_out']:,} rows that one of the two refuses are left out" if found["left_out"] else ""
     share = point / found["champion_error"] if found["champion_error"] else float(np.inf if point > 0 else 0)
-    why = "beyond doubt" if low > 0 else f"by {share:.1%} of the champion's error, more than {MOST_WORSE:.0%}" if share > MOST_WORSE else ""
+    why = "beyond doubt" if low > 0 else f"by {share:.1%} of the champion's error, more than {MAX_WORSE:.0%}" if share > MAX_WORSE else ""
     return {"ok": not why, "says": says, "short": short, "why": why}
 
 

@@ -12,7 +12,7 @@ from sqlglot.optimizer.scope import traverse_scope
 
 from ml.contract import Contract
 from ml.contract import manifest as manifests
-from ml.contract.request_rules import at_the_door
+from ml.contract.request_rules import for_requests
 from ml.contract.row_wise import DIALECT, not_of_one_row
 from ml.errors import SkewlessError
 
@@ -31,7 +31,7 @@ def complete(contract: Contract, manifest: dict[str, Any]) -> Contract:
         lookup = manifests.model_named(manifest, name) or next(n for n in manifest["nodes"].values() if n["name"] == name)
         schema[name] = _column_types(lookup)
     path = [model["compiled_code"] for model in manifests.checked_path(manifest, request)]
-    rules = tuple(at_the_door(rule, path, contract) for rule in contract.rules) if path else contract.rules
+    rules = tuple(for_requests(rule, path, contract) for rule in contract.rules) if path else contract.rules
     return replace(contract, online_sql=online_sql(node["compiled_code"], contract, schema), rules=rules)
 
 

@@ -9,7 +9,7 @@ from ml.contract import Contract, Rule
 from ml.contract.row_wise import DIALECT, not_of_one_row
 
 
-def at_the_door(rule: Rule, path: list[str], contract: Contract) -> Rule:
+def for_requests(rule: Rule, path: list[str], contract: Contract) -> Rule:
     """The rule with its condition, where that reads nothing but inputs, and those reach the request relation unchanged.
 
     `path` is the compiled SQL of the models from the one with the rule to the request relation, both included.

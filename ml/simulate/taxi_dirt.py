@@ -31,7 +31,7 @@ KEPT = 1 - sum(COPY.values())
 NULL, EMPTY = -1, -2  # instead of cents
 NO_MILEAGE = np.iinfo(np.int32).min  # instead of tenths
 ABSURD_CENTS = 5434300  # 54343.00
-LEAST_CENTS = 325  # the tariff's drop until June 2018
+MIN_CENTS = 325  # the tariff's drop until June 2018
 FAR_TENTHS = 999990  # 99999
 PLAIN, SWAPPED, ZERO, OUT, NOT_GIVEN, NOT_GIVEN_NULL = 0, 1, 2, 3, 7, 8  # how a place is written; OUT has four ways
 GARBAGE = (
@@ -162,8 +162,8 @@ def _spoil_fare(fare: Indices, codes: NDArray[np.uint8], rng: np.random.Generato
     missing, under, absurd, wrong = (np.flatnonzero(codes == code) for code in range(1, 5))
     fare = fare.copy()
     fare[missing] = np.where(rng.random(len(missing)) < 1 / 3, EMPTY, NULL)
-    fare[under] = np.where(rng.random(len(under)) < 0.5, 0, rng.integers(1, LEAST_CENTS, len(under)))
-    fare[absurd] = np.where(rng.random(len(absurd)) < 0.1, ABSURD_CENTS, np.maximum(fare[absurd], LEAST_CENTS) * 100)
+    fare[under] = np.where(rng.random(len(under)) < 0.5, 0, rng.integers(1, MIN_CENTS, len(under)))
+    fare[absurd] = np.where(rng.random(len(absurd)) < 0.1, ABSURD_CENTS, np.maximum(fare[absurd], MIN_CENTS) * 100)
     fare[wrong] = rng.integers(500, 6001, len(wrong))
     return fare
 

@@ -17,7 +17,7 @@ from ml.simulate.taxi_city import DAY, EVENING, MORNING, NIGHT, WEEKEND_HOURS, W
 
 KM_PER_MILE = 1.609344
 DROP_MILES = 0.125  # what the drop pays for
-LEAST_MILES = 0.3
+MIN_MILES = 0.3
 SIGMA_MILES = 0.08
 SIGMA_WAITING = 0.45
 DETOURS = (0.05, 0.05, 0.02)  # of a crossing of the Potomac, the Anacostia, Rock Creek: 1.0 to 1.12 together
@@ -67,7 +67,7 @@ def route_miles(city: City, start: Indices, goal: Indices, airport: np.ndarray) 
     detour = np.full(len(start), 1.0)
     for bank, share in zip(city.banks, DETOURS, strict=True):
         detour += share / 2 * (1 - bank[start] * bank[goal])
-    return np.asarray(np.maximum(grid * detour * np.where(airport, AIRPORT_DETOUR / KM_PER_MILE, 1 / KM_PER_MILE), LEAST_MILES))
+    return np.asarray(np.maximum(grid * detour * np.where(airport, AIRPORT_DETOUR / KM_PER_MILE, 1 / KM_PER_MILE), MIN_MILES))
 
 
 def waiting_minutes(city: City, start: Indices, goal: Indices, airport: np.ndarray, miles: Floats, per_mile: Floats) -> Floats:

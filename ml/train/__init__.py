@@ -24,7 +24,7 @@ from ml.storage import Storage
 from ml.train import checkpoint
 from ml.train.calibration import calibrate
 
-EPOCH_STEPS, LEAST_BATCH = 200, 128
+EPOCH_STEPS, MIN_BATCH = 200, 128
 Progress = Callable[[str, float, float], None]
 
 
@@ -138,8 +138,8 @@ def _train(
 
 
 def batch_size_for(rows: int, most: int) -> int:
-    """The power of two that makes some EPOCH_STEPS steps of so many rows, between LEAST_BATCH and `most`."""
-    return min(most, max(LEAST_BATCH, int(2 ** round(math.log2(rows / EPOCH_STEPS)))))
+    """The power of two that makes some EPOCH_STEPS steps of so many rows, between MIN_BATCH and `most`."""
+    return min(most, max(MIN_BATCH, int(2 ** round(math.log2(rows / EPOCH_STEPS)))))
 
 
 def _epoch(

@@ -33,7 +33,7 @@ class Outcome:
     shown: tuple[Any, ...] = ()
 
 
-def lies(context: Context, key: str) -> str:
+def shown_path(context: Context, key: str) -> str:
     """Where a result lies, from the checkout if it is below it."""
     path = Path(context.where.uri(key))
     return str(path.relative_to(context.checkout) if path.is_relative_to(context.checkout) else path)

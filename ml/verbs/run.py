@@ -16,7 +16,7 @@ from ml import children
 from ml.console import show
 from ml.errors import GateError, SkewlessError, UsageError
 from ml.verbs.network import score_table
-from ml.verbs.outcome import Context, Outcome, lies
+from ml.verbs.outcome import Context, Outcome, shown_path
 from ml.verbs.verb import EPOCHS, NO_PAGE, SEED, declare
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def _summary(context: Context, done: dict[str, dict[str, Any]], redone: list[str
         "next:",
         f"  {_called(context)} serve {context.project} --port 3000",
         f"  curl -s localhost:3000/predict -H 'Content-Type: application/json' -d '{example}'",
-        f"  xdg-open {lies(context, context.where.own('site', f'{context.project}.html'))}",
+        f"  xdg-open {shown_path(context, context.where.own('site', f'{context.project}.html'))}",
         f"  {_called(context)} models {context.project}",
         f"  {_called(context)} cost {context.project}",
         "",

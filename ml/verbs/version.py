@@ -10,7 +10,7 @@ from ml import storage
 from ml.console import table
 from ml.errors import UsageError
 from ml.places import Places, identity, make_current
-from ml.verbs.outcome import Context, Outcome, lies
+from ml.verbs.outcome import Context, Outcome, shown_path
 from ml.verbs.verb import BUNDLE, RUN, declare, flag, option
 
 
@@ -39,7 +39,7 @@ def package(context: Context) -> Outcome:
         make_current(places, "bundle", made)
     return Outcome(
         f"{tag}: receipt over {certified.verdict}",
-        {"version": made, "bundle": made, "tag": tag, "receipt": certified.to_json(), "path": lies(context, places.bundle(made))},
+        {"version": made, "bundle": made, "tag": tag, "receipt": certified.to_json(), "path": shown_path(context, places.bundle(made))},
         unchanged=unchanged and known, rows=certified.rows, bytes=storage.size(context.where, places.bundle(made)),
     )  # fmt: skip
 
@@ -111,13 +111,13 @@ def models(context: Context) -> Outcome:
     ),
 )
 def predict(context: Context) -> Outcome:
-    from ml import batch as room
+    from ml import batch
 
     given = context.arguments
     folder = answering(context)
     out = Path(given.out) if given.out else None
     began = time.monotonic()
-    books = room.predict(context.where, context.project, folder, Path(given.file), out, context.progress)
+    books = batch.predict(context.where, context.project, folder, Path(given.file), out, context.progress)
     seconds = time.monotonic() - began  # of few rows, most of it is starting
     rate = f", {books.rows / seconds:,.0f} rows/s" if not books.unchanged and seconds > 10 else ""
     refused = f", rejects in {books.rejects}" if books.rejects else ""

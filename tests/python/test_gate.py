@@ -44,7 +44,7 @@ def loaded(lived: Checkout) -> tuple[Bundle, Path]:
 def test_a_challenger_is_refused_beyond_doubt_or_past_a_share_of_the_error(error: float, share: float, left: float, right: float) -> None:
     point, low, high = share * error, (share - left) * error, (share + right) * error
     found = gate.verdict({**BASE, "champion_error": error, "difference": {"point": point, "interval": [low, high]}})
-    assert found["ok"] == (low <= 0 and point / error <= gate.MOST_WORSE)
+    assert found["ok"] == (low <= 0 and point / error <= gate.MAX_WORSE)
     assert bool(found["why"]) != found["ok"]
 
 

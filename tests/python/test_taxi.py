@@ -129,7 +129,7 @@ def test_the_sample_advice_halves_the_error_with_four_times_the_rows(warehouse: 
     assert all(0.3 < later[1] / earlier[1] < 0.8 for earlier, later in zip(rows, rows[2:], strict=False))
 
 
-def test_what_no_trip_can_be_is_refused_at_the_door(taxi: Checkout, tmp_path: Path) -> None:
+def test_what_no_trip_can_be_is_refused_for_requests(taxi: Checkout, tmp_path: Path) -> None:
     sound = "simulated,2018-10-05T08:00:00,38.9045,-77.0402,38.8977,-77.0063"
     bad = {
         "ok_pickup_not_zero": sound.replace("38.9045,-77.0402", "0,0"),
