@@ -40,22 +40,22 @@ def compare(places: Places, challenger: Path, champion: Path, progress: Progress
     known = storage.read_json(where, key)
     if known and known["code"] == code:
         return dict(known)
-    ours = receipt.load(places, challenger)
+    new = receipt.load(places, challenger)
     try:
-        theirs = bundle.open_verified(champion)  # of other code perhaps, so it needs no receipt of this one
+        old = bundle.open_verified(champion)  # of other code perhaps, so it needs no receipt of this one
     except (SkewlessError, RuntimeError, TypeError, ValueError, KeyError, OSError) as error:
         # Damaged, or of another network than that of this code: no service could start with it either.
         says = f"the champion {champion.name} cannot be loaded by this code, so nothing was compared: {str(error).splitlines()[0]}"
-        return {"challenger": ours.id, "champion": champion.name, "ok": True, "says": says, "short": "champion not loadable", "why": ""}
-    contract = ours.contract
-    if (contract.task, contract.only("target")) != (theirs.contract.task, theirs.contract.only("target")):
-        raise _cannot(challenger, champion, f"one answers {contract.only('target')} and the other {theirs.contract.only('target')}")
-    snapshots = [bundle.about(opened.folder).snapshot for opened in (ours, theirs)]
+        return {"challenger": new.id, "champion": champion.name, "ok": True, "says": says, "short": "champion not loadable", "why": ""}
+    contract = new.contract
+    if (contract.task, contract.only("target")) != (old.contract.task, old.contract.only("target")):
+        raise _cannot(challenger, champion, f"one answers {contract.only('target')} and the other {old.contract.only('target')}")
+    snapshots = [bundle.about(opened.folder).snapshot for opened in (new, old)]
     frozen = storage.fetch(where, places.snapshot(snapshots[0]))
     if not (frozen / "snapshot.json").exists():
         raise _cannot(challenger, champion, f"snapshot {snapshots[0]} is gone")
     rows = shard_rows if snapshots[0] == snapshots[1] else request_rows
-    asked = list(rows(ours, theirs, frozen, progress))
+    asked = list(rows(new, old, frozen, progress))
     left_out = sum(refused for _, refused in asked)
     if not any(len(part[0]) for part, _ in asked):
         raise _cannot(challenger, champion, f"no test row is left; one of the two refuses {left_out:,}")
@@ -63,8 +63,8 @@ def compare(places: Places, challenger: Path, champion: Path, progress: Progress
     both = answers_of(truth, own, names), answers_of(truth, other, names)
     errors = [float(summary(loss(answers, contract.task).mean(), contract.task)) for answers in both]
     found = {
-        "challenger": ours.id,
-        "champion": theirs.id,
+        "challenger": new.id,
+        "champion": old.id,
         "code": code,
         "metric": metric_name(contract.task),
         "challenger_error": errors[0],
@@ -102,26 +102,26 @@ def _cannot(challenger: Path, champion: Path, why: str) -> GateError:
     )
 
 
-def shard_rows(ours: Bundle, theirs: Bundle, frozen: Path, progress: Progress) -> Iterator[tuple[Part, int]]:
+def shard_rows(new: Bundle, old: Bundle, frozen: Path, progress: Progress) -> Iterator[tuple[Part, int]]:
     """The test shards: their features are those that either bundle computes online, as the receipts say."""
     total, done = dataset.count_rows(frozen, "test"), 0
     for batch in dataset.record_batches(frozen, "test"):
-        own, other = (predictor.predict(opened.model, batch).prediction for opened in (ours, theirs))
-        truth = dataset.target_values(batch, ours.contract.only("target"))
-        yield (truth, own, other, _texts(batch[ours.contract.only("group")])), 0
+        own, other = (predictor.predict(opened.model, batch).prediction for opened in (new, old))
+        truth = dataset.target_values(batch, new.contract.only("target"))
+        yield (truth, own, other, _texts(batch[new.contract.only("group")])), 0
         done += batch.num_rows
         progress("comparing with the champion", done, total)
 
 
-def request_rows(ours: Bundle, theirs: Bundle, frozen: Path, progress: Progress) -> Iterator[tuple[Part, int]]:
+def request_rows(new: Bundle, old: Bundle, frozen: Path, progress: Progress) -> Iterator[tuple[Part, int]]:
     """The frozen request rows of test through the request path of each bundle; a row that one of them refuses is left out."""
-    contract = ours.contract
+    contract = new.contract
     requests, features = pq.read_table(frozen / "requests.parquet"), pq.read_table(frozen / "expected.parquet")
     requests = requests.append_column("the group", features[contract.only("group")])  # the two have one order, as the receipt demands
     requests = requests.filter(pc.field(contract.only("split")) == "test")
     for start in range(0, requests.num_rows, REQUEST_ROWS):
         part = requests.slice(start, REQUEST_ROWS)
-        answered = [_answered(opened, part) for opened in (ours, theirs)]
+        answered = [_answered(opened, part) for opened in (new, old)]
         kept = np.intersect1d(answered[0].rows, answered[1].rows)
         predicted = [one.predictions.prediction[np.searchsorted(one.rows, kept)] for one in answered]
         truth = pc.cast(part[contract.only("target")], pa.float64()).to_numpy()[kept]

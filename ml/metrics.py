@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 RESAMPLES = 1000
-MIN_GROUPS = 5  # an interval from fewer groups says nothing
+MIN_GROUPS = 5  # an interval from fewer groups is meaningless
 Interval = tuple[float, float]
 
 
@@ -129,10 +129,10 @@ def metrics(answers: Answers, task: str) -> SplitMetrics:
     return replace(found, log_loss=error, log_loss_interval=between, auc=auc)
 
 
-def difference(ours: Answers, theirs: Answers, task: str) -> Difference:
-    """Ours less theirs, negative when ours is better, with the interval of paired resampling of groups."""
-    own, other = loss(ours, task), loss(theirs, task)
-    draws = summaries(resampled(own, ours), task) - summaries(resampled(other, theirs), task)
+def difference(first: Answers, second: Answers, task: str) -> Difference:
+    """The first less the second, negative when the first is better, with the interval of paired resampling of groups."""
+    own, other = loss(first, task), loss(second, task)
+    draws = summaries(resampled(own, first), task) - summaries(resampled(other, second), task)
     return Difference(summary(own.mean(), task) - summary(other.mean(), task), interval(draws))
 
 

@@ -86,7 +86,7 @@ def truth(where: Storage, checkout: Path, warehouse: Warehouse, project: str, pr
         duckdb.connect(":memory:", config={"memory_limit": memory_limit(), "temp_directory": str(scratch)}) as local,
         warehouse.connection(f"skewless quality {project}", progress) as opened,
     ):
-        # The truth is in local files that an engine need not reach: what the rules mark comes to it, in batches.
+        # The truth is in local files that an engine need not reach: the rows that the rules mark are passed to it in batches.
         local.execute(f"create view truth as select * from read_parquet('{folder}/truth/*.parquet')")
         plain = ("raw_file", "raw_row", "expected_fare_usd", "fare_noise_usd")
         defects = [name for (name, *_) in local.execute("describe truth").fetchall() if name not in plain]
@@ -120,8 +120,8 @@ def _counts(defects: list[str], marks: dict[str, list[str]]) -> list[str]:
     for defect in defects:
         rules = [name for name, caught in marks.items() if defect in caught]
         marked = " or ".join(f"not {name}" if name.startswith("ok_") else name for name in rules) or "false"
-        theirs = " or ".join(f"truth.{name}" for name in sorted({name for rule in rules for name in marks[rule]} & set(defects))) or "false"
-        conditions = (f"truth.{defect}", f"truth.{defect} and ({marked})", marked, f"({marked}) and ({theirs})")
+        found = " or ".join(f"truth.{name}" for name in sorted({name for rule in rules for name in marks[rule]} & set(defects))) or "false"
+        conditions = (f"truth.{defect}", f"truth.{defect} and ({marked})", marked, f"({marked}) and ({found})")
         counts += [f"count(*) filter (where {condition})" for condition in conditions]
     return counts
 

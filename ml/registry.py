@@ -94,7 +94,7 @@ def promote(
     """Make a version the champion, once its files and its receipt have been verified: the one packaged last, if none is named.
 
     The project's own gates, which `evaluate` has judged, must hold. `judge` is given the folders of challenger and champion,
-    and compares them. The first champion has nobody to be compared with.
+    and compares them. The first champion is compared with none.
     A version that was rolled back stays so until it is named, or longer with `keep_rollback`.
 
     Raises:
@@ -152,7 +152,7 @@ def _missed(where: Storage, project: str, chosen: str, force: bool) -> list[str]
     if missed and not force:
         raise GateError(
             f"{project}:{chosen} does not pass the project's gates: " + "; ".join(f"{gate['name']}, {gate['says']}" for gate in missed),
-            f"better features or another network; skewless promote {project} --bundle {chosen} --force goes on record",
+            f"better features or another network; skewless promote {project} --bundle {chosen} --force promotes it and is recorded",
         )
     return [gate["name"] for gate in missed]
 
@@ -168,7 +168,7 @@ def _judged(where: Storage, project: str, chosen: str, previous: str, judge: Jud
     if not comparison["ok"] and not force:
         raise GateError(
             f"{project}:{chosen} is worse than the champion {previous} {comparison['why']}: {comparison['says']}",
-            f"{previous} stays; skewless promote {project} --bundle {chosen} --force promotes it all the same and goes on record",
+            f"{previous} stays; skewless promote {project} --bundle {chosen} --force promotes it all the same and is recorded",
         )
     return comparison
 

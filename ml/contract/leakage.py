@@ -179,7 +179,7 @@ class _Tracer:
         return self._scopes[relation]
 
     def _outputs(self, relation: str) -> list[str]:
-        """The columns of a model: staging and seeds list theirs in YAML, others say them in their SQL."""
+        """The columns of a model: staging and seeds list them in YAML, others name them in their SQL."""
         if relation not in self._columns:
             node = self._nodes[relation]
             if node["resource_type"] == "seed" or manifests.is_staging(node):

@@ -91,7 +91,7 @@ def is_staging(node: dict[str, Any]) -> bool:
 
 
 def available(node: dict[str, Any], column: str) -> Availability:
-    """When a column of a staging model is known. The one reader of `available`, since other models may one day want other answers.
+    """When a column of a staging model is known. The one reader of `available`, because a map per model may follow.
 
     Raises:
         SkewlessError: for a column without an entry, or one that does not say.

@@ -1,7 +1,7 @@
-"""The champion's reference against what it has answered since: windows, live error, a verdict that explains itself.
+"""The champion's reference against what it has answered since: windows, live error, and a verdict with its reasons.
 
 `source` makes one table of what is judged, `whole` and `series` compare it with the reference, `finding` says what
-moved, `outcomes` keeps what came true, `live` measures the error, `page` is Evidently's.
+moved, `outcomes` stores known truths, `live` measures the error, `page` is Evidently's.
 """
 
 import json
@@ -57,8 +57,8 @@ class Findings:
 def drift(where: Storage, project: str, bundle: Path, asked: Asked, progress: Progress) -> Findings:
     """Compare what the champion has answered with its reference sample, as a whole and window by window.
 
-    It is drift when the newest complete window with MIN_ROWS rows has drifted, or the whole, or when the live error of either lies
-    beyond chance above that on test. An older window that drifted is history: it is shown in the series and is no verdict.
+    It is drift when the newest complete window with MIN_ROWS rows has drifted, or the whole, or when the live error of either is
+    above that on test beyond chance. An older window that drifted is shown in the series and does not decide the verdict.
     Thresholds are data: `meta.ml.drift` of the feature table, `drift` of a column.
 
     Raises:

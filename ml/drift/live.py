@@ -1,4 +1,4 @@
-"""The error of predictions whose truth is known by now, beside the error on the test split."""
+"""The error of predictions whose truth is known by now, with the error on the test split."""
 
 from dataclasses import replace
 from typing import Any

@@ -2,7 +2,7 @@
 
 Exact: rows, means, standard deviations, shares, missing values, and the distance of categories. Binned: the distance of a
 numerical column. Its distribution is counted at BINS quantiles of the reference and at BINS even steps; between two edges
-it counts as even, beyond the first and the last its distance is exact again. A window's score so lies within one step, a
+it counts as even, beyond the first and the last its distance is exact again. So a window's score is within one step, a
 BINS-th of the reference's range, of the exact one, and within a hundredth or two where the values are smooth.
 """
 
@@ -24,7 +24,7 @@ from ml.drift.whole import NOISELESS_ROWS, PERMUTATIONS
 
 UNITS = ("hour", "day", "week", "month")
 MAX_WINDOWS = 30
-STRAY = 0.1  # the share of rows that may lie in windows too small to be compared
+STRAY = 0.1  # the share of rows that may be in windows too small to be compared
 MAX_WINDOWS_ASKED = 400  # a record of more could not be read by anybody
 MAX_USUAL_WINDOWS = 200
 MIN_WINDOWS = 5
@@ -55,8 +55,8 @@ def count(opened: duckdb.DuckDBPyConnection, unit: str) -> int:
 def usual_scores(opened: duckdb.DuckDBPyConnection, contract: Contract, reference: pa.Table, unit: str) -> dict[str, float]:
     """By column, the score that 95 % of the training windows of this unit stay below; empty with fewer than MIN_WINDOWS.
 
-    Every week has weather of its own, so every week lies apart from the year; a window has moved where it lies further
-    off than weeks that the network learned from. `opened` has the relation `training`.
+    Every week has its own conditions and so differs from the year; a window has moved where it differs more than the
+    weeks that the network was trained on. `opened` has the relation `training`.
     """
     compared = [one for one in windows(opened, contract, reference, unit, {}, "training") if one.judged]
     if len(compared) < MIN_WINDOWS:
@@ -72,7 +72,7 @@ def windows(
     """One record a window, oldest first. One with fewer than MIN_ROWS rows has its means, and no scores.
 
     Weeks begin on Monday. `to` is where the next window begins. A window is complete when rows come after it, or reach
-    into its last tenth: half a week is no week, and lies apart from whole ones for that alone. `usual`: what `usual_scores` gave.
+    into its last tenth: half a week differs from whole ones for that alone. `usual`: what `usual_scores` gave.
     """
     columns = judged_columns(contract)
     edges = {column.name: _edges(column, reference[column.name]) for column in columns}
@@ -176,7 +176,7 @@ def _cells(edges: np.ndarray, counted: dict[float, int], present: int) -> np.nda
 
 
 def _points(edges: np.ndarray, under: float, over: float) -> np.ndarray:
-    """The edges, and a point for each tail: as far out as its rows lie on average, which keeps the distance exact there."""
+    """The edges, and a point for each tail: as far out as its rows are on average, which keeps the distance exact there."""
     return np.concatenate([[edges[0] - under], edges, [edges[-1] + over]])
 
 

@@ -22,7 +22,7 @@ from ml.storage import Storage
 TYPES = {"text": "varchar", "integer": "bigint", "double": "double", "boolean": "boolean", "timestamp": "timestamp", "date": "date"}
 ANSWERS = ("prediction", "prediction_lower", "prediction_upper")
 MIN_ROWS = 100  # fewer say nothing: not of a log, not of a window
-MEMORY = "1GB"  # beyond it DuckDB goes on in the scratch folder
+MEMORY = "1GB"  # beyond it DuckDB spills to the scratch folder
 TRAINING_ROWS = 200_000
 NAMES = {"request": "rows of requests", "smoke_test": "rows of the smoke test"}
 Progress = Callable[[str, float, float], None]
@@ -30,7 +30,7 @@ Progress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True)
 class Source:
-    """What stands in the relation `judged`: kind (request, smoke_test, out_of_time), its name in a sentence, and counts.
+    """What the relation `judged` holds: kind (request, smoke_test, out_of_time), its name in a sentence, and counts.
 
     Columns of `judged`: _id, _at (timestamp, or null), _group (what resampling keeps together), _truth (double, or null),
     the prediction, its bounds, and every feature.
@@ -56,7 +56,7 @@ def from_log(opened: duckdb.DuckDBPyConnection, log: Path, truths: list[str], co
     """The prediction log of one version. `_at` is when it was asked, in UTC: a request does not carry the time of its event.
 
     Requests are judged once there are MIN_ROWS of them; until then, the held-back rows of the smoke test. A line that
-    is no JSON, or that has no prediction_id, is counted and left out. `truths`: the files that `outcomes` keeps.
+    is not JSON, or that has no prediction_id, is counted and left out. `truths`: the files that `outcomes` keeps.
     """
     names = [column.name for column in contract.features]
     columns = {"prediction_id": "varchar", "predicted_at": "varchar", "source": "varchar", **dict.fromkeys(ANSWERS, "double")}
@@ -192,5 +192,5 @@ def _quoted(name: str) -> str:
 
 
 def log_state(log: Path) -> list[Any]:
-    """What tells one state of a log from another: BentoML only ever appends to its files."""
+    """What distinguishes one state of a log from another: BentoML only ever appends to its files."""
     return [[Path(path).name, Path(path).stat().st_size] for path in log_files(log)]

@@ -25,7 +25,7 @@ Progress = Callable[[str, float, float], None]
 
 
 def ablate(where: Storage, project: str, run: str, progress: Progress) -> tuple[Ablation, bool]:
-    """What each feature and each family is worth to a run, and whether it was known already."""
+    """The importance of each feature and each family in a run, and whether it was known already."""
     places = Places(where, project)
     trained, snapshot = storage.fetch(where, places.run(run)), snapshot_of(places, run)
     code, key = provenance.key("ml.evaluate.permutation", run=hash_tree(trained), snapshot=snapshot), places.ablation(run)

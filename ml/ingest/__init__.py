@@ -1,7 +1,7 @@
-"""Files to raw Parquet: every business column stays text as the file spells it, beside where it came from.
+"""Files to raw Parquet: every business column stays text as the file spells it, with where it came from.
 
 `source` finds the files that the caller means, `piece` opens them however they are packed, `layout` says which raw table a
-header belongs to, `text` reads the rows and keeps the rejects. Here is what makes a load of them: it stands whole or not at all.
+header belongs to, `text` reads the rows and keeps the rejects. This module makes a load of them, which is stored whole or not at all.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ class Load:
 
 
 def ensure_empty_tables(where: Storage, checkout: Path, projects: list[str]) -> None:
-    """Leave an empty typed Parquet file in every raw table, and of predictions, so that `dbt build` never fails for want of files."""
+    """Leave an empty typed Parquet file in every raw table, and of predictions, so that `dbt build` works without files."""
     for table in (table for project in projects for table in raw_tables(checkout, project)):
         key = f"{table.key}/_empty.parquet"
         if not storage.exists(where, key) or pq.read_schema(storage.fetch(where, key)) != table.schema:
@@ -71,7 +71,7 @@ class Ingested:
 
 
 def ingest(where: Storage, checkout: Path, project: str, sources: list[str], progress: Progress, beside: bool = False) -> Ingested:
-    """Read files into their raw tables: those given, told apart by their headers, or those that the project declares.
+    """Read files into their raw tables: those given, recognised by their headers, or those that the project declares.
 
     A file of the same name as an earlier one of its table, with other content, takes that one's place; with `beside` both stay.
 
@@ -89,7 +89,7 @@ def ingest(where: Storage, checkout: Path, project: str, sources: list[str], pro
             pairs = _recognised(source.find(sources, scratch, downloads, progress), tables, documents)
         else:
             pairs = iter(_declared(tables, checkout))
-        there = {table.name: standing(where, table) for table in tables}
+        there = {table.name: stored_loads(where, table) for table in tables}
         loads = [_load(where, table, piece, there[table.name], beside, progress) for table, piece in pairs]
     if not loads:
         raise SkewlessError(
@@ -101,14 +101,14 @@ def ingest(where: Storage, checkout: Path, project: str, sources: list[str], pro
     return Ingested(loads, documents)
 
 
-def stand_in(checkout: Path, project: str) -> tuple[int, int] | None:
-    """Rows and seed of the simulation that stands in where a project's files are too large to come with it."""
+def declared_simulation(checkout: Path, project: str) -> tuple[int, int] | None:
+    """Rows and seed of the simulation that is used where a project's files are too large to come with it."""
     return next(((table.simulate["rows"], table.simulate["seed"]) for table in raw_tables(checkout, project) if table.simulate), None)
 
 
 def load_ids(where: Storage, checkout: Path, project: str) -> list[str]:
     """`table/load id` of everything in the project's raw tables, sorted."""
-    return sorted(f"{table.name}/{load}" for table in raw_tables(checkout, project) for load in standing(where, table))
+    return sorted(f"{table.name}/{load}" for table in raw_tables(checkout, project) for load in stored_loads(where, table))
 
 
 def loads(where: Storage, checkout: Path, project: str) -> list[Load]:
@@ -116,7 +116,7 @@ def loads(where: Storage, checkout: Path, project: str) -> list[Load]:
     found = [
         Load(**{"lines": 0, **record})
         for table in raw_tables(checkout, project)
-        for load in standing(where, table)
+        for load in stored_loads(where, table)
         if (record := storage.read_json(where, _record_key(table, load)))
     ]
     return sorted(found, key=lambda load: (load.table, load.file))
@@ -127,7 +127,7 @@ def remove(where: Storage, checkout: Path, project: str, unwanted: Callable[[Loa
     tables = {table.name: table for table in raw_tables(checkout, project)}
     for load in filter(unwanted, loads(where, checkout, project)):
         table = tables[load.table]
-        storage.remove(where, f"{table.key}/{standing(where, table)[load.load_id]}.parquet")
+        storage.remove(where, f"{table.key}/{stored_loads(where, table)[load.load_id]}.parquet")
         storage.remove(where, _record_key(table, load.load_id))
         storage.remove(where, _reject_key(table, load.load_id))
 
@@ -148,7 +148,7 @@ def _declared(tables: list[RawTable], checkout: Path) -> list[tuple[RawTable, Pi
     return pairs
 
 
-def standing(where: Storage, table: RawTable) -> dict[str, str]:
+def stored_loads(where: Storage, table: RawTable) -> dict[str, str]:
     """The loads in a raw table: the name of the file, without its suffix, by load id.
 
     The footer says whose rows a file holds, so that a file that takes another's place does so in one rename.
@@ -176,7 +176,7 @@ def _load(where: Storage, table: RawTable, piece: Piece, there: dict[str, str], 
     load = Load(table.name, piece.name, read.id, 0, 0, 0, read.bytes, replaced)
 
     def fill(target: Path) -> None:
-        """Rows, then rejects, then the record; the rename of the rows comes last and says that all of it stands."""
+        """Rows, then rejects, then the record; the rename of the rows comes last and marks all of it as complete."""
         nonlocal load
         rejects: list[dict[str, Any]] = []
         rows = done = 0

@@ -1,4 +1,4 @@
-"""The sections about the network: how good, where not, what it rests on."""
+"""The sections about the network: its errors, where they are large, and the features behind it."""
 
 import itertools
 from pathlib import Path
@@ -15,7 +15,7 @@ MAX_SLICES = 20
 
 
 def accuracy(found: Sources) -> Section:
-    """The network beside its baselines, and the gates."""
+    """The network with its baselines, and the gates."""
     metrics, name = found.metrics, found.metrics.metric
     unit = _unit(found.contract)
     parts = []

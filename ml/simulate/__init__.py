@@ -1,4 +1,4 @@
-"""Invented raw files that look like the published ones, dirt and all, with the truth beside them.
+"""Invented raw files that look like the published ones, with their dirt, and the truth about it in separate files.
 
 One module a project, `ml/simulate/<project>.py`, with one function `generate`. Rows and seed decide every byte.
 """

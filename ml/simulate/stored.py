@@ -19,7 +19,7 @@ class Stored:
 
 
 def files(where: Storage, project: str, rows: int, seed: int, progress: Progress) -> Stored:
-    """The simulated raw files of a project, made unless they stand already.
+    """The simulated raw files of a project, made unless they are stored already.
 
     Raises:
         UsageError: for a project without a simulator, or rows or a seed that cannot be.
@@ -34,7 +34,7 @@ def files(where: Storage, project: str, rows: int, seed: int, progress: Progress
 
 
 def sources(stored: Stored) -> list[str]:
-    """The raw files as `ingest` takes them; the truth beside them is for nobody to learn from."""
+    """The raw files as `ingest` takes them; the truth in separate files is not for training."""
     return [str(stored.folder / name) for name in stored.files]
 
 

@@ -50,7 +50,7 @@ GARBAGE = (
 
 @dataclass(frozen=True)
 class Written:
-    """What stands in the file, one element a row, and the truth. Money is in cents or NULL or EMPTY, distance in tenths.
+    """What the file holds, one element a row, and the truth. Money is in cents or NULL or EMPTY, distance in tenths.
 
     `flags` (defects, rows) follow DEFECTS; `odd_times` are pick-up and drop-off as text where `hour` and `after` do not say it.
     """

@@ -24,7 +24,7 @@ DETOURS = (0.05, 0.05, 0.02)  # of a crossing of the Potomac, the Anacostia, Roc
 AIRPORT_DETOUR = 1.08
 AIRPORT_WAITING = 0.45  # there are highways
 FREE_MPH, AIRPORT_MPH = 21.0, 33.0  # where nothing is in the way
-# Minutes of waiting a mile where both ends lie downtown, by the hour; a quarter of that far outside.
+# Minutes of waiting a mile where both ends are downtown, by the hour; a quarter of that far outside.
 WORKDAY_WAITING = (1.5, 1.4, 1.2, 1.2, 1.2, 1.4, 2.2, 3.8, 5.1, 4.8, 3.9, 3.8, 4.1, 4.1, 3.9, 4.3, 5.1, 6.0, 5.8, 4.5, 3.2, 2.5, 2.2, 1.8)
 WEEKEND_WAITING = (2.5, 2.5, 2.4, 2.0, 1.4, 1.2, 1.2, 1.4, 1.5, 2.0, 2.4, 2.8, 3.2, 3.3, 3.3, 3.3, 3.3, 3.3, 3.3, 3.2, 2.8, 2.7, 2.7, 2.7)
 
@@ -62,7 +62,7 @@ def time_of_day(weekday: int, hour: int) -> int:
 
 
 def route_miles(city: City, start: Indices, goal: Indices, airport: np.ndarray) -> Floats:
-    """Miles along streets that run north and east, longer where a river lies between: smooth in both ends' places."""
+    """Miles along streets that run north and east, longer where a river is in between: smooth in both ends' places."""
     grid = np.abs(city.x[start] - city.x[goal]) + np.abs(city.y[start] - city.y[goal])
     detour = np.full(len(start), 1.0)
     for bank, share in zip(city.banks, DETOURS, strict=True):

@@ -37,21 +37,21 @@ def ingest(context: Context) -> Outcome:
 
     given = context.arguments
     ingesting.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
-    sources, stand_in = list(given.source), None
+    sources, simulation = list(given.source), None
     if given.simulate is not None:
         if sources:
             raise UsageError("--simulate makes its own files", "leave out either the files or --simulate")
-        stand_in = (given.simulate, given.seed)
+        simulation = (given.simulate, given.seed)
     elif not sources:
         known = ingesting.loads(context.where, context.checkout, context.project)
-        stand_in = ingesting.stand_in(context.checkout, context.project)
-        if stand_in is not None and known:
+        simulation = ingesting.declared_simulation(context.checkout, context.project)
+        if simulation is not None and known:
             return _kept(context, known)
     simulated = None
-    if stand_in is not None:
+    if simulation is not None:
         from ml.simulate import stored
 
-        simulated = stored.files(context.where, context.project, *stand_in, context.progress)
+        simulated = stored.files(context.where, context.project, *simulation, context.progress)
         sources = stored.sources(simulated)
     done = ingesting.ingest(context.where, context.checkout, context.project, sources, context.progress, given.beside)
     if simulated is not None:
@@ -67,9 +67,9 @@ def _ingested(context: Context, done: Any) -> Outcome:
     if replaced:
         said += f"; {len(replaced)} took the place of an earlier file of the same name ({', '.join(load.file for load in replaced[:3])})"
     if rejects:
-        said += f"; the rejects, with their lines and reasons, lie in {shown_path(context, f'raw/{context.project}/_rejects')}"
+        said += f"; the rejects, with their lines and reasons, are in {shown_path(context, f'raw/{context.project}/_rejects')}"
     if done.documents:
-        said += f"; left alone, for they share no column with any table: {', '.join(done.documents[:5])}"
+        said += f"; skipped, because they share no column with any table: {', '.join(done.documents[:5])}"
     shown: tuple[Any, ...] = ()
     if 1 < len(done.loads) <= 80 and any(not load.unchanged for load in done.loads):
         cells = [
@@ -90,7 +90,7 @@ def _fate(load: Any) -> str:
 
 
 def _kept(context: Context, known: list[Any]) -> Outcome:
-    """Without sources, a project whose raw tables hold something keeps it: the simulation only stands in for files."""
+    """Without sources, a project whose raw tables hold something keeps it: the simulation only replaces missing files."""
     rows, rejects = sum(load.rows for load in known), sum(load.rejects for load in known)
     place = shown_path(context, f"raw/{context.project}")
     return Outcome(

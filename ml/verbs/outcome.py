@@ -1,4 +1,4 @@
-"""What every verb is given and gives back."""
+"""What every verb receives and returns."""
 
 import argparse
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Outcome:
 
 
 def shown_path(context: Context, key: str) -> str:
-    """Where a result lies, from the checkout if it is below it."""
+    """The path of a stored result as it is shown: relative to the checkout if it is below it."""
     path = Path(context.where.uri(key))
     return str(path.relative_to(context.checkout) if path.is_relative_to(context.checkout) else path)
 

@@ -1,4 +1,4 @@
-"""`skewless run`: the verbs one after the other, each a process of its own, and a summary of what came of them."""
+"""`skewless run`: the verbs one after the other, each a process of its own, and a summary of their results."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     (EPOCHS, SEED, NO_PAGE),
 )
 def run(context: Context) -> Outcome:
-    """The whole way from files to a served prediction. A drift verdict is reported and fails nothing.
+    """The whole way from files to a served prediction. A drift verdict is reported and does not fail the run.
 
     Where the gate refuses the challenger, the champion stays; the run then ends with the gate's exit code.
     """

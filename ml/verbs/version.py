@@ -118,7 +118,7 @@ def predict(context: Context) -> Outcome:
     out = Path(given.out) if given.out else None
     began = time.monotonic()
     books = batch.predict(context.where, context.project, folder, Path(given.file), out, context.progress)
-    seconds = time.monotonic() - began  # of few rows, most of it is starting
+    seconds = time.monotonic() - began  # of few rows, most of the time is start-up
     rate = f", {books.rows / seconds:,.0f} rows/s" if not books.unchanged and seconds > 10 else ""
     refused = f", rejects in {books.rejects}" if books.rejects else ""
     reasons = sorted(books.reasons.items(), key=lambda item: -item[1])
@@ -149,7 +149,7 @@ def answering(context: Context) -> Path:
         flag("--check", help="start on a free port, ask about held-back rows, stop"),
         BUNDLE,
     ),
-    ledger="check",  # a service has no end at which a row could be written
+    ledger="check",  # a service does not end, so it writes no row
 )
 def serve(context: Context) -> Outcome:
     from ml import bundle, smoke_test
@@ -174,7 +174,7 @@ def serve(context: Context) -> Outcome:
     from ml.console import show
 
     show(f"serving {context.project}:{about.id} on http://{host}:{port} until Ctrl-C")
-    # This process becomes the service, so that whoever stops it stops the service and leaves no worker behind.
+    # This process becomes the service, so that stopping it stops the service and all of its workers.
     sys.stdout.flush()
     os.chdir(context.checkout)
     command = smoke_test.service_command(port, host)

@@ -155,12 +155,12 @@ def doctor(context: Context) -> Outcome:
 
 
 def doctor_lines(checks: list[Check], width: int = 80) -> str:
-    """A check a line, and what to do below those that want it."""
+    """A check a line, and what to do below those that are not ok."""
     longest, lines = max(len(check.name) for check in checks), []
     for check in checks:
         start = f"{check.status:<5} {check.name:<{longest}}  "
-        told = [check.says, *([f"do: {check.do}"] if check.do else [])]
-        for place, text in enumerate(told):
+        parts = [check.says, *([f"do: {check.do}"] if check.do else [])]
+        for place, text in enumerate(parts):
             first = start if place == 0 else " " * len(start)
             lines += textwrap.wrap(
                 text, width, initial_indent=first, subsequent_indent=" " * len(start),

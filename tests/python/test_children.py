@@ -1,4 +1,4 @@
-"""What a killed process leaves: no child that goes on, and no temporary folder that stays."""
+"""What a killed process leaves: no running child and no temporary folder."""
 
 import os
 import signal

@@ -94,7 +94,7 @@ DAMAGES: list[tuple[str, str, Callable[[Path], object], str]] = [
     (f"{STORE}/[!l]*/online.sql", "toy: champion", flip, "online.sql of bundle"),
     (f"{STORE}/[!l]*", "toy: champion", shutil.rmtree, "the model store has no version"),
     (f"{OWN}/champion", "toy: champion", lambda path: rewrite(path, version="0123"), "no version 0123"),
-    ("workspaces/default/ledger/*-train-*.json", "ledger", lambda path: path.write_text("{}"), "is no row"),
+    ("workspaces/default/ledger/*-train-*.json", "ledger", lambda path: path.write_text("{}"), "is not a row"),
 ]  # fmt: skip
 
 

@@ -183,7 +183,7 @@ def test_a_server_that_lies_yields_no_file_and_what_can_be_gone_on_with_is_kept(
     error = refused(site.url, tmp_path)
     assert re.search(said, error)
     is_kept = mark == '"1"' and not site.always.get("deaf")
-    assert ("60.0 kB are kept; the same command goes on from there" in error) == is_kept
+    assert ("60.0 kB are kept; the same command continues from there" in error) == is_kept
     site.always, site.seen = {}, []
     assert get(site.url, tmp_path).read_bytes() == TEXT and site.asked() == ["bytes=60000-" if is_kept else None]
 

@@ -1,4 +1,4 @@
-"""The gate between packaged and champion: a worse challenger stays outside, unless it is forced, and that goes on record."""
+"""The gate between packaged and champion: a worse challenger is not promoted, unless it is forced, and that is recorded."""
 
 import json
 import shutil

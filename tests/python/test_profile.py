@@ -106,7 +106,7 @@ NUMBERS = [str(20 + number * 7 % 61) for number in range(300)]
         ([*NUMBERS, "53.5"], "mixture", "whole numbers but for 1 rows"),
         (["2024-01-15", "15.01.2024"], "formats", "2 ways of writing"),
         (["13/01/2024", "01/13/2024"], "order", "day before month"),
-        (["03/04/2024", "05/06/2024"], "order", "cannot be told apart"),
+        (["03/04/2024", "05/06/2024"], "order", "cannot be distinguished"),
         (["1", "NA", ""], "nulls", "2 spellings"),
         (["1", "NA", " na"], "nulls", "2 spellings"),
         (["JFK", "jfk", "EWR"], "capitals", "'JFK', 'jfk'"),
