@@ -113,7 +113,7 @@ def _answer(loaded: Bundle, source: Path, out: Path, books: Books, progress: Pro
             bad.replace(rejects)  # before the answers, which mark all of it as complete
             books.rejects = str(rejects)
 
-    storage.write_beside(out, write)
+    storage.write_next_to(out, write)
 
 
 def answer_table(loaded: Bundle, table: pa.Table, carried: tuple[str, ...], text: bool) -> tuple[pa.Table, list[Refusal]]:

@@ -132,7 +132,7 @@ def write_atomic(target: Path, write: Callable[[Path], object], scratch: Path, p
         shutil.rmtree(temporary.parent, ignore_errors=True)
 
 
-def write_beside(target: Path, write: Callable[[Path], object]) -> None:
+def write_next_to(target: Path, write: Callable[[Path], object]) -> None:
     """As `write_file`, for a file that the user has named: the temporary one is in its folder, which is on its file system.
 
     The temporary folders that killed processes left in that folder are removed.
@@ -146,7 +146,7 @@ def write_beside(target: Path, write: Callable[[Path], object]) -> None:
 
 
 def working_file(storage: Storage, key: str) -> Path:
-    """A local path below the root for `write_beside` to fill."""
+    """A local path below the root for `write_next_to` to fill."""
     return _local(storage, key)
 
 

@@ -112,7 +112,7 @@ def _require_joins(tree: exp.Expr, relation: str) -> None:
         )
         if join.side != "LEFT" or not equal:
             raise SkewlessError(
-                f"{relation} has a join that is not a left join on equal columns: {_short(join)}",
+                f"{relation} joins other than by a left join on equal columns: {_short(join)}",
                 "join a lookup, by columns of its own that equal columns of the request",
             )
 

@@ -70,10 +70,10 @@ class Ingested:
     documents: list[str]
 
 
-def ingest(where: Storage, checkout: Path, project: str, sources: list[str], progress: Progress, beside: bool = False) -> Ingested:
+def ingest(where: Storage, checkout: Path, project: str, sources: list[str], progress: Progress, keep_both: bool = False) -> Ingested:
     """Read files into their raw tables: those given, recognised by their headers, or those that the project declares.
 
-    A file of the same name as an earlier one of its table, with other content, takes that one's place; with `beside` both stay.
+    A file of the same name as an earlier one of its table, with other content, takes that one's place; with `keep_both` both stay.
 
     Raises:
         SkewlessError: for a missing file, or a header that no declared table has, naming the difference.
@@ -90,7 +90,7 @@ def ingest(where: Storage, checkout: Path, project: str, sources: list[str], pro
         else:
             pairs = iter(_declared(tables, checkout))
         there = {table.name: stored_loads(where, table) for table in tables}
-        loads = [_load(where, table, piece, there[table.name], beside, progress) for table, piece in pairs]
+        loads = [_load(where, table, piece, there[table.name], keep_both, progress) for table, piece in pairs]
     if not loads:
         raise SkewlessError(
             f"none of {len(documents)} files is a table of {project}: {', '.join(documents[:5])}"
@@ -162,7 +162,7 @@ def stored_loads(where: Storage, table: RawTable) -> dict[str, str]:
     return found
 
 
-def _load(where: Storage, table: RawTable, piece: Piece, there: dict[str, str], beside: bool, progress: Progress) -> Load:
+def _load(where: Storage, table: RawTable, piece: Piece, there: dict[str, str], keep_both: bool, progress: Progress) -> Load:
     size = piece.path.stat().st_size if piece.path.exists() else 0
     read = content(piece, lambda done: progress(f"reading {piece.name}", done, 0 if piece.member else size))
     record = storage.read_json(where, _record_key(table, read.id))
@@ -171,7 +171,7 @@ def _load(where: Storage, table: RawTable, piece: Piece, there: dict[str, str], 
         return Load(**{"lines": record["rows"] + record["rejects"], **record, "unchanged": True})
     if not read.is_utf8 and table.quoted:
         raise SkewlessError(f"{piece.shown} cannot be read: it is not UTF-8", "save it as UTF-8, or check that the file is whole")
-    replaced = None if beside else _of_the_same_name(where, table, piece, there)
+    replaced = None if keep_both else _of_the_same_name(where, table, piece, there)
     stem = there[replaced] if replaced else read.id
     load = Load(table.name, piece.name, read.id, 0, 0, 0, read.bytes, replaced)
 

@@ -84,8 +84,8 @@ def spoil(
     stays = 1 - float(month.day_is_month[month.slots].mean())
     codes = {
         "fare": _codes(rng, rows, FARE.values()),
-        "origin": _codes(rng, rows, _beside_far(ORIGIN, tables, FROM_FAR)),
-        "destination": _codes(rng, rows, _beside_far(DESTINATION, tables, TO_FAR)),
+        "origin": _codes(rng, rows, _away_from_far(ORIGIN, tables, FROM_FAR)),
+        "destination": _codes(rng, rows, _away_from_far(DESTINATION, tables, TO_FAR)),
         "time": _codes(rng, rows, [share / (stays if name == "day_month_swapped" else 1) for name, share in TIME.items()]),
         "distance": _codes(rng, rows, [*DISTANCE.values(), UNMEASURED]),
     }
@@ -126,7 +126,7 @@ def _codes(rng: np.random.Generator, rows: int, shares: Iterable[float]) -> NDAr
     return codes
 
 
-def _beside_far(shares: dict[str, float], tables: Choices, kind: int) -> list[float]:
+def _away_from_far(shares: dict[str, float], tables: Choices, kind: int) -> list[float]:
     """The shares of an end's defects among trips that do not touch a far airport there; the others all lack the place."""
     far = float(np.count_nonzero(tables.kind == kind)) / SLOTS
     missing, *others = shares.values()

@@ -22,7 +22,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a verb did. `details` is what `--json` prints besides; `rows` and `bytes` go to the ledger."""
+    """What a verb did. `details` is what `--json` prints in addition; `rows` and `bytes` go to the ledger."""
 
     summary: str
     details: dict[str, Any] = field(default_factory=dict)

@@ -113,7 +113,7 @@ from ml import storage
 def write(path):
     path.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
-storage.write_beside(Path(sys.argv[1]), write)
+storage.write_next_to(Path(sys.argv[1]), write)
 """
 
 
@@ -125,7 +125,7 @@ def test_the_temporary_folder_of_a_killed_write_is_removed_by_the_next_one_there
     subprocess.run([sys.executable, "-c", WRITE_AND_DIE, str(tmp_path / "answers.csv")], cwd=toy.folder, env=toy.environment())
     (left,) = {path.name for path in tmp_path.iterdir()} - others
     assert left.startswith(".skewless-")
-    storage.write_beside(tmp_path / "other.csv", lambda path: path.write_text("whole"))
+    storage.write_next_to(tmp_path / "other.csv", lambda path: path.write_text("whole"))
     assert {path.name for path in tmp_path.iterdir()} == others | {"other.csv"}
 
 

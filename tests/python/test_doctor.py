@@ -124,7 +124,7 @@ def test_a_changed_byte_is_found_by_a_deep_look(well: Checkout, pattern: str, na
     assert found["status"] == "fail" and says in found["says"]
 
 
-def test_what_it_says_to_do_about_a_damaged_bundle_mends_it(well: Checkout) -> None:
+def test_what_it_says_to_do_about_a_damaged_bundle_fixes_it(well: Checkout) -> None:
     folder = only(well, f"{STORE}/[!l]*")
     flip(folder / "online.sql")
     assert str(folder) in examined(well, code=1)["toy: champion"]["do"]
@@ -141,7 +141,7 @@ def test_other_columns_than_are_declared_are_told(well: Checkout) -> None:
 
 
 @pytest.mark.dbt
-def test_a_file_that_nobody_can_parse_fails_its_own_check_and_no_other(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_parsed_fails_its_own_check_and_no_other(tmp_path: Path) -> None:
     broken = make_toy(tmp_path / "toy")
     (sources,) = (broken.folder / "models/toy/staging").glob("*sources.yml")
     sources.write_text("sources: [")

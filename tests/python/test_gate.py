@@ -48,7 +48,7 @@ def test_a_challenger_is_refused_beyond_doubt_or_past_a_share_of_the_error(error
     assert bool(found["why"]) != found["ok"]
 
 
-def test_the_champion_itself_is_unchanged_and_compared_with_nobody(lived: Checkout) -> None:
+def test_the_champion_itself_is_unchanged_and_compared_with_none(lived: Checkout) -> None:
     record = champion(lived)
     assert lived.json("promote", "toy")["unchanged"] and champion(lived) == record
     assert record["comparison"] is None and record["came"] == {record["version"]: "the first"}
@@ -66,7 +66,7 @@ def test_an_undertrained_challenger_is_refused_and_the_champion_stays(lived: Che
     assert found["asked"] == "all rows of the test split" and champion(lived) == before
 
 
-def test_force_promotes_and_goes_on_record(lived: Checkout) -> None:
+def test_force_promotes_and_is_recorded(lived: Checkout) -> None:
     before = champion(lived)["version"]
     forced = lived.json("promote", "toy", "--force")
     record = champion(lived)
@@ -106,9 +106,9 @@ def test_both_ways_of_asking_give_the_same_answers(lived: Checkout) -> None:
     answers = []
     for rows in (gate.shard_rows, gate.request_rows):
         parts = list(rows(opened, opened, frozen, lambda *_: None))
-        truth, ours, theirs, groups = (np.concatenate(column) for column in zip(*(part for part, _ in parts), strict=True))
-        assert len(truth) == 40 and sum(left_out for _, left_out in parts) == 0 and (ours == theirs).all()
-        answers.append(sorted(zip(groups.tolist(), truth.tolist(), ours.round(6).tolist(), strict=True)))
+        truth, new, old, groups = (np.concatenate(column) for column in zip(*(part for part, _ in parts), strict=True))
+        assert len(truth) == 40 and sum(left_out for _, left_out in parts) == 0 and (new == old).all()
+        answers.append(sorted(zip(groups.tolist(), truth.tolist(), new.round(6).tolist(), strict=True)))
     assert answers[0] == answers[1]
 
 

@@ -34,7 +34,7 @@ def page(lived: Checkout) -> Path:
     return Path(lived.json("report", "toy")["path"])
 
 
-def test_the_page_is_one_file_that_asks_nobody_for_anything(page: Path) -> None:
+def test_the_page_is_one_file_that_loads_nothing_else(page: Path) -> None:
     text = page.read_text()
     HTMLParser().feed(text)
     assert not re.search(r"<(script|link|iframe|img)\b", text)

@@ -36,7 +36,7 @@ class Versions:
 
 @dataclass
 class Client:
-    """One connection that asks until it is told to stop, and what it saw: (sent, received, status, body)."""
+    """One connection that asks until the event is set, and what it received: (sent, received, status, body)."""
 
     port: int
     stop: threading.Event
@@ -93,7 +93,7 @@ def until_served(port: int, version: str) -> None:
 
 
 def until_all_saw_it(clients: list[Client]) -> None:
-    """Wait until every client has asked anew and been answered: two more answers, as one may have been on its way."""
+    """Wait until every client has asked again and been answered: two more answers, as one may have been on its way."""
     seen, end = [len(client.seen) for client in clients], time.monotonic() + 60
     while any(len(client.seen) < before + 2 for client, before in zip(clients, seen, strict=True)):
         assert time.monotonic() < end, "a client has stopped asking"

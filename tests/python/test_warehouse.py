@@ -1,4 +1,4 @@
-"""The seam to the engine: another engine feeds a snapshot to the same rows, and no other module writes an engine's SQL."""
+"""The interface to the engine: another engine feeds a snapshot to the same rows, and no other module writes an engine's SQL."""
 
 import ast
 import contextlib
@@ -200,7 +200,7 @@ def asked_of_a_warehouse(path: Path) -> list[str]:
     return [ast.unparse(call) for call in calls if re.match(r"(opened\.(stream|export|count)|rows)$", ast.unparse(call.func))]
 
 
-def test_no_other_module_opens_the_warehouse_or_speaks_an_engines_dialect_to_it() -> None:
+def test_no_other_module_opens_the_warehouse_or_sends_it_an_engines_dialect() -> None:
     files = [path for folder in ("ml", "serving") for path in sorted((CHECKOUT / folder).rglob("*.py"))]
     opening = [str(path.relative_to(CHECKOUT)) for path in files if "warehouse.duckdb" in path.read_text().replace("import", "")]
     assert opening == ["ml/warehouse/duckdb.py"]
