@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import answers, bundle, predictor, provenance, storage
+from ml import bundle, provenance, storage
 from ml.bundle import Bundle, Progress
 from ml.contract import Contract
 from ml.errors import GateError, SkewlessError
@@ -145,6 +145,8 @@ def make(loaded: Bundle, frozen: Path, progress: Progress) -> Receipt:
     Exact for integers, text and booleans; doubles within 1e-12 or a part in 1e9. The network's answers on the reference rows are
     compared with those that were packaged, and the contract's example must be answered.
     """
+    from ml import answers  # loads torch, which reading a receipt does without
+
     contract = loaded.contract
     requests, expected = pq.read_table(frozen / "requests.parquet"), pq.read_table(frozen / "expected.parquet")
     key = contract.only("key")
@@ -203,6 +205,8 @@ def make(loaded: Bundle, frozen: Path, progress: Progress) -> Receipt:
 
 def _example(loaded: Bundle, contract: Contract) -> dict[str, Any] | str:
     """The prediction for the contract's example, or what is wrong with that."""
+    from ml import answers
+
     row = contract.example()
     answered = answers.answer(loaded, [answers.decode(json.dumps(request_row(row)))], whole=True)
     if answered.refusals:
@@ -213,6 +217,8 @@ def _example(loaded: Bundle, contract: Contract) -> dict[str, Any] | str:
 
 def _predictions(loaded: Bundle) -> Compared:
     """The predictions of the reference rows now, against those that were packaged."""
+    from ml import predictor
+
     reference = pq.read_table(loaded.folder / "reference.parquet")
     now = predictor.predict(loaded.model, reference.drop_columns(["prediction"])).prediction
     numbers = pa.chunked_array([pa.array(range(reference.num_rows))])
