@@ -145,7 +145,7 @@ def make(loaded: Bundle, frozen: Path, progress: Progress) -> Receipt:
     Exact for integers, text and booleans; doubles within 1e-12 or a part in 1e9. The network's answers on the reference rows are
     compared with those that were packaged, and the contract's example must be answered.
     """
-    from ml import answers  # loads torch, which reading a receipt does without
+    from ml import answers  # torch takes seconds, and most verbs only read a receipt
 
     contract = loaded.contract
     requests, expected = pq.read_table(frozen / "requests.parquet"), pq.read_table(frozen / "expected.parquet")

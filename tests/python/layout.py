@@ -45,6 +45,7 @@ FLOORS: tuple[tuple[Module, ...], ...] = (
         Module("dataset", "shards of a snapshot as batches of tensors"),
         Module("snapshot", "features, lookups, contract, SQL and requests frozen under one id", ("torch",)),
     ),
+    (Module("results", "what evaluate, ablation and the learning curve found", ("duckdb", "torch")),),
     (Module("network", "the one file to replace: layers and heads", ("duckdb",)),),
     (Module("predictor", "features to predictions", ("duckdb",)),),
     (
@@ -63,6 +64,7 @@ FLOORS: tuple[tuple[Module, ...], ...] = (
     ),
     (
         Module("ledger", "one row for each step that ran", LIGHT),
+        Module("logs", "one log file for each verb, with the traceback of what ended it", LIGHT),
         Module("quality", "what was kept, quarantined and rejected, for each load"),
         Module("drift", "the prediction log against training", ("torch",)),
         Module("doctor", "is this machine and storage sound", LIGHT),

@@ -23,7 +23,7 @@ STEPS = {
     "profile": ("ml.profile",),
 }
 ON_THE_WAY = {
-    "snapshot": ("ml/snapshot.py", "ml/warehouse/__init__.py", "ml/contract/manifest.py"),
+    "snapshot": ("ml/snapshot.py", "ml/warehouse/dbt.py", "ml/warehouse/duckdb.py", "ml/contract/manifest.py"),
     "train": ("ml/train/__init__.py", "ml/train/calibration.py", "ml/encoding.py", "ml/dataset.py", "ml/network.py", "ml/hashing.py"),
     "evaluate": ("ml/metrics.py", "ml/evaluate/slices.py", "ml/predictor.py", "ml/encoding.py"),
     "baselines": ("ml/evaluate/baselines.py", "ml/encoding.py", "ml/dataset.py"),
@@ -41,7 +41,7 @@ ELSEWHERE = {
     "snapshot": ("ml/online/parse.py", "ml/train/__init__.py", "ml/contract/leakage.py", "serving/app.py"),
     "train": ("ml/online/parse.py", "ml/evaluate/baselines.py", "ml/snapshot.py", "serving/page.py", "ml/verbs/run.py", "ml/console.py"),
     "evaluate": ("ml/online/parse.py", "ml/train/__init__.py", "ml/drift/series.py", "ml/console.py"),
-    "baselines": ("ml/metrics.py", "ml/predictor.py", "ml/network.py"),
+    "baselines": ("ml/train/__init__.py", "ml/online/parse.py", "ml/drift/series.py"),
     "ablation": ("ml/train/__init__.py", "ml/report/charts.py"),
     "package": ("ml/train/__init__.py", "serving/app.py", "ml/ingest/text.py"),
     "receipt": ("serving/page.py", "ml/train/__init__.py", "ml/ingest/text.py", "ml/places.py"),
@@ -49,7 +49,7 @@ ELSEWHERE = {
     "smoke test": ("ml/train/__init__.py", "ml/drift/series.py", "ml/report/page.py"),
     "batch": ("serving/app.py", "ml/drift/series.py"),
     "drift": ("serving/app.py", "ml/online/bulk.py", "ml/train/__init__.py"),
-    "report": ("serving/app.py", "ml/ingest/text.py"),
+    "report": ("serving/app.py", "ml/train/__init__.py"),
     "profile": ("ml/online/parse.py", "ml/network.py", "serving/app.py"),
 }
 
