@@ -214,6 +214,7 @@ def test_a_failure_with_json_is_one_object_with_the_error(toy: Checkout, argumen
     assert said["log"] is None or Path(said["log"]).is_file()
 
 
+@pytest.mark.dbt
 def test_a_run_whose_step_fails_gives_the_error_of_that_step(tmp_path: Path) -> None:
     broken = make_toy(tmp_path / "toy")
     broken.edit("models/toy/marts/toy_depots.sql", "select depot,", "select {{ oops depot,")
