@@ -1,17 +1,22 @@
 """The verbs of a version: packaged, champion, served."""
 
+from __future__ import annotations
+
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ml import storage
+from ml import records, storage
 from ml.console import table
 from ml.errors import UsageError
 from ml.places import Places, identity, make_current
 from ml.verbs.outcome import Context, Outcome, shown_path
 from ml.verbs.verb import BUNDLE, RUN, declare, flag, option
+
+if TYPE_CHECKING:  # only named: it would load numpy
+    from ml.results import Comparison
 
 
 @declare(
@@ -56,7 +61,7 @@ def package(context: Context) -> Outcome:
 def promote(context: Context) -> Outcome:
     from ml import registry
 
-    def judge(challenger: Path, champion: Path) -> dict[str, Any]:
+    def judge(challenger: Path, champion: Path) -> Comparison:
         from ml import gate  # torch takes seconds, and most promotions change nothing
 
         return gate.compare(Places(context.where, context.project), challenger, champion, context.progress)
@@ -66,10 +71,10 @@ def promote(context: Context) -> Outcome:
     )
     after = f", after {done.previous}" if done.previous else ""
     if done.comparison:
-        after += f"{' by force' if done.forced else ''}: {done.comparison['says']}"
+        after += f"{' by force' if done.forced else ''}: {done.comparison.says}"
     if done.withheld:
         after = f"; {done.withheld} was rolled back, and --bundle {done.withheld} brings it back"
-    return Outcome(f"{context.project}:{done.version} is champion{after}", {**done.__dict__}, done.unchanged)
+    return Outcome(f"{context.project}:{done.version} is champion{after}", records.to_json(done), done.unchanged)
 
 
 @declare("make the champion before this one champion again", "skewless rollback flights")

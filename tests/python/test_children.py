@@ -53,6 +53,7 @@ def dbt_of(pid: int) -> list[str]:
     return [child for child in descendants(str(pid)) if "/dbt " in command_of(child) and "ml/children.py" not in command_of(child)]
 
 
+@pytest.mark.dbt
 def test_a_killed_build_takes_its_dbt_with_it_and_the_same_command_works_at_once(tmp_path: Path) -> None:
     killed = make_toy(tmp_path / "toy")
     killed.skewless("ingest", "toy")

@@ -17,10 +17,12 @@ from ml import bundle, gate, registry, storage
 from ml.bundle import Bundle, receipt
 from ml.contract import Column
 from ml.hashing import hash_tree
+from ml.metrics import Difference
 from ml.places import Places
+from ml.results import Comparison
 
 FEATURES = "models/toy/marts/toy_features.sql"
-BASE = {"metric": "rmse", "challenger_error": 9.0, "rows": 40, "groups": 10, "group": "sent_on", "left_out": 0}
+BASE = Comparison("new", "old", False, "", "", "", metric="rmse", rows=40, groups=10, group="sent_on")
 
 
 def champion(lived: Checkout) -> dict:
@@ -43,9 +45,9 @@ def loaded(lived: Checkout) -> tuple[Bundle, Path]:
 @given(st.floats(0.1, 100), st.floats(-0.05, 0.05), st.floats(0, 0.05), st.floats(0, 1))
 def test_a_challenger_is_refused_beyond_doubt_or_past_a_share_of_the_error(error: float, share: float, left: float, right: float) -> None:
     point, low, high = share * error, (share - left) * error, (share + right) * error
-    found = gate.verdict({**BASE, "champion_error": error, "difference": {"point": point, "interval": [low, high]}})
-    assert found["ok"] == (low <= 0 and point / error <= gate.MAX_WORSE)
-    assert bool(found["why"]) != found["ok"]
+    found = gate.judged(BASE, 9.0, error, Difference(point, (low, high)))
+    assert found.ok == (low <= 0 and point / error <= gate.MAX_WORSE)
+    assert bool(found.why) != found.ok
 
 
 def test_the_champion_itself_is_unchanged_and_compared_with_none(lived: Checkout) -> None:
@@ -150,5 +152,5 @@ def test_a_champion_that_cannot_be_loaded_protects_nothing_and_the_record_says_s
     where = storage.open_storage(str(lived.root), "default")
     places = Places(where, "toy")
     found = gate.compare(places, opened.folder, folder, lambda *_: None)
-    assert found["ok"] and "cannot be loaded" in found["says"]
+    assert found.ok and "cannot be loaded" in found.says
     assert not storage.exists(where, places.comparison(opened.id, folder.name))

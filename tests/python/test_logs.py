@@ -135,6 +135,7 @@ def test_a_verb_that_only_reads_makes_no_root_but_leaves_a_log_of_its_failure(
     assert "command: skewless doctor" in text and "KeyError: 'planted'" in text
 
 
+@pytest.mark.dbt
 def test_the_log_of_a_build_names_its_steps_and_why_it_was_unchanged(tmp_path: Path) -> None:
     built = make_toy(tmp_path / "toy")
     built.skewless("ingest", "toy")
