@@ -181,7 +181,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _checkout() -> Path:
-    """The nearest folder upwards that holds a dbt project."""
+    """The nearest folder upwards with a dbt project."""
     start = Path(os.environ.get("SKEWLESS_CHECKOUT", Path.cwd())).absolute()
     for folder in (start, *start.parents):
         if (folder / "dbt_project.yml").is_file():

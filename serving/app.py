@@ -170,7 +170,7 @@ def build_app(champion: Champion) -> Starlette:
             return _error(400, "the list of rows is empty", request_id)
         if len(rows) > MAX_ROWS:
             return _error(413, f"{len(rows):,} rows are more than {MAX_ROWS:,}; send them in parts", request_id)
-        bundle = champion.served.bundle  # only now: a body that trickles in holds no old bundle
+        bundle = champion.served.bundle  # only now, so that a slow body does not keep an old bundle in memory
         began = time.perf_counter()
         if len(rows) <= DIRECT_ROWS:
             answered = answers.answer(bundle, rows, whole=True)

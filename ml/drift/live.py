@@ -64,7 +64,7 @@ def _measure(rows: list[tuple[Any, ...]], contract: Contract, test: SplitMetrics
 
 
 def _against(found: Interval | None, test: Interval, rows: int) -> str:
-    """worse or better when the intervals do not meet; like where they do, unknown where there is none."""
+    """worse or better when the intervals do not overlap; like where they do, unknown where there is none."""
     if found is None or rows < MIN_ROWS:
         return "unknown"
     return "worse" if found[0] > test[1] else "better" if found[1] < test[0] else "like"

@@ -97,7 +97,7 @@ def describe(opened: duckdb.DuckDBPyConnection, log: Path, kept: list[str]) -> l
 
 
 def sentence(about: OutcomesFile) -> str:
-    """What became of a file, for the one who gave it."""
+    """How many rows of a file were kept, as a sentence."""
     parts = [f"{about.rows:,} rows of {about.file}"]
     for count, examples, text in (
         (about.duplicates, about.duplicates_ids, "repeat an id (the last one counts)"),

@@ -1,4 +1,4 @@
-"""Which features earn their place: what the validation error loses when one, or a family of them, is shuffled among the rows.
+"""Permutation importance: how much the validation error grows when a feature, or a family of them, is shuffled among the rows.
 
 A shuffled feature keeps its values and loses its meaning, so the network need not be trained again (Breiman, Random
 forests, 2001). The test split is not read. Features that say the same thing hide each other; families show that.

@@ -64,7 +64,7 @@ def ensure_empty_tables(where: Storage, checkout: Path, projects: list[str]) -> 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one call read, and the documents that it left alone because they share no column with any table."""
+    """What one call read, and the documents that it skipped because they share no column with any table."""
 
     loads: list[Load]
     documents: list[str]

@@ -29,12 +29,12 @@ def simulate(
     """Fill an empty folder with exactly `rows` rows of raw files, with `truth/`, and at the very end with `simulation.json`.
 
     Raises:
-        UsageError: for a project that has no simulator, or rows or a seed that cannot be.
+        UsageError: for a project that has no simulator, or rows or a seed that are out of range.
     """
     if rows < 1:
-        raise UsageError(f"cannot simulate {rows} rows", "ask for one row or more")
+        raise UsageError(f"--simulate must be at least 1, got {rows}", "ask for one row or more")
     if not 0 <= seed < SEEDS:
-        raise UsageError(f"{seed} is no seed", "give a whole number from 0 on, below 2^64")
+        raise UsageError(f"--seed must be in [0, 2^64), got {seed}", "give a whole number from 0 on, below 2^64")
     name = f"{__name__}.{project}"
     module = importlib.import_module(name) if project.isidentifier() and importlib.util.find_spec(name) else None
     generate = getattr(module, "generate", None)

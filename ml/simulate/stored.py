@@ -22,7 +22,7 @@ def files(where: Storage, project: str, rows: int, seed: int, progress: Progress
     """The simulated raw files of a project, made unless they are stored already.
 
     Raises:
-        UsageError: for a project without a simulator, or rows or a seed that cannot be.
+        UsageError: for a project without a simulator, or rows or a seed that are out of range.
     """
     key = f"simulated/{project}/{rows}-{seed}"
     record = storage.read_json(where, f"{key}/simulation.json")
@@ -38,6 +38,6 @@ def sources(stored: Stored) -> list[str]:
     return [str(stored.folder / name) for name in stored.files]
 
 
-def forget_others(where: Storage, checkout: Path, project: str, stored: Stored) -> None:
+def remove_others(where: Storage, checkout: Path, project: str, stored: Stored) -> None:
     """Take the months of an earlier simulation out of the raw tables that this one did not replace."""
     ingest.remove(where, checkout, project, lambda load: load.file.startswith("simulated_") and load.file not in stored.files)

@@ -1,7 +1,7 @@
-"""What is wrong with the files, how often, and which row has it: sound trips to what is written, with the truth.
+"""What is wrong with the files, how often, and which row has it: turns sound trips into the text of the files, with the truth.
 
 Defects of one family exclude each other, those of different families are drawn independently. A copy repeats an earlier
-sound row of its block, so rates hold among all rows because the other draws are made up for by `KEPT`.
+sound row of its block, so rates hold among all rows because `KEPT` corrects for the draws of copies.
 """
 
 from collections.abc import Iterable
@@ -148,7 +148,7 @@ def _copies(codes: dict[str, NDArray[np.uint8]], rng: np.random.Generator, rows:
 
 
 def _repeat(written: Written, copies: Indices, originals: Indices, exact: NDArray[np.bool_]) -> None:
-    """Put the originals' columns into their copies; what was drawn for those is forgotten."""
+    """Put the originals' columns into their copies; what was drawn for those is dropped."""
     written.object_id[copies[exact]] = written.object_id[originals[exact]]
     for name, column in vars(written).items():
         if name not in ("object_id", "flags", "odd_times"):

@@ -1,4 +1,4 @@
-"""Sound trips of a block of rows: who drove whom from where to where at which hour, for how much. `taxi_dirt` spoils them."""
+"""Sound trips of a block of rows: provider, places, hour and charges of each. `taxi_dirt` adds the defects."""
 
 import calendar
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ def ingest(context: Context) -> Outcome:
         sources = stored.sources(simulated)
     done = ingesting.ingest(context.where, context.checkout, context.project, sources, context.progress, given.beside)
     if simulated is not None:
-        stored.forget_others(context.where, context.checkout, context.project, simulated)
+        stored.remove_others(context.where, context.checkout, context.project, simulated)
     return _ingested(context, done)
 
 
@@ -73,7 +73,7 @@ def _ingested(context: Context, done: Any) -> Outcome:
     shown: tuple[Any, ...] = ()
     if 1 < len(done.loads) <= 80 and any(not load.unchanged for load in done.loads):
         cells = [
-            [load.file, load.table, f"{load.lines:,}", f"{load.rows:,}", f"{load.rejects:,}", size(load.bytes), _fate(load)]
+            [load.file, load.table, f"{load.lines:,}", f"{load.rows:,}", f"{load.rejects:,}", size(load.bytes), _note(load)]
             for load in done.loads
         ]
         shown = (table(["file", "table", "lines", "rows", "rejects", "size", ""], cells, prose=True),)
@@ -85,7 +85,7 @@ def _ingested(context: Context, done: Any) -> Outcome:
     )  # fmt: skip
 
 
-def _fate(load: Any) -> str:
+def _note(load: Any) -> str:
     return "known already" if load.unchanged else f"instead of {load.replaced}" if load.replaced else ""
 
 

@@ -141,7 +141,7 @@ def gate_lines(metrics: Metrics) -> str:
 
 
 def ablation_table(ablation: Ablation) -> Any:
-    """What the error on validation loses when a feature is shuffled; those whose interval reaches 0 do not earn their place."""
+    """How much the error on validation grows when a feature is shuffled; features whose interval reaches 0 do not help."""
     rows = [
         [
             row.name if row.kind == "feature" else f"all of {row.name}",

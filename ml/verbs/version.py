@@ -173,7 +173,7 @@ def serve(context: Context) -> Outcome:
         )  # fmt: skip
     host, port = context.arguments.host, context.arguments.port
     if not 0 < port < 65536:
-        raise UsageError(f"there is no port {port}", "choose one from 1 to 65535")
+        raise UsageError(f"--port must be in [1, 65535], got {port}", "choose another")
     if smoke_test.is_taken(host, port):
         raise UsageError(f"port {port} of {host} is taken", f"choose another: skewless serve {context.project} --port {port + 1}")
     from ml.console import show

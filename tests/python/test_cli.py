@@ -80,21 +80,21 @@ def test_a_step_too_early_names_the_step_that_comes_before(toy: Checkout, verb: 
     assert says in said and ("do: run: skewless" in said or "do: see: skewless" in said)
 
 
-def test_no_checkout_is_told(toy: Checkout, tmp_path: Path) -> None:
+def test_no_checkout_is_reported(toy: Checkout, tmp_path: Path) -> None:
     done = subprocess.run(toy.command("build", "toy"), cwd=tmp_path, env=toy.environment(), capture_output=True, text=True)
     assert done.returncode == 2 and "change into the checkout" in done.stderr
 
 
-def test_a_taken_port_is_told_before_anything_starts(lived: Checkout) -> None:
+def test_a_taken_port_is_reported_before_anything_starts(lived: Checkout) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
         assert f"port {port}" in lived.skewless("serve", "toy", "--port", str(port), code=2)
-    assert "no port 99999" in lived.skewless("serve", "toy", "--port", "99999", code=2)
+    assert "--port must be in [1, 65535], got 99999" in lived.skewless("serve", "toy", "--port", "99999", code=2)
 
 
-def test_a_read_only_root_is_told(toy: Checkout, tmp_path: Path) -> None:
+def test_a_read_only_root_is_reported(toy: Checkout, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     done = subprocess.run(
@@ -103,7 +103,7 @@ def test_a_read_only_root_is_told(toy: Checkout, tmp_path: Path) -> None:
     assert done.returncode == 1 and "Traceback" not in done.stderr and "error:" in done.stderr and "do:" in done.stderr
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(toy: Checkout) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing_incomplete(toy: Checkout) -> None:
     limit = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); from ml.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -116,7 +116,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(toy: Checkout) -> N
 
 
 @pytest.mark.dbt
-def test_broken_sql_is_told_with_its_model(tmp_path: Path) -> None:
+def test_broken_sql_is_reported_with_its_model(tmp_path: Path) -> None:
     broken = make_toy(tmp_path / "toy")
     broken.skewless("ingest", "toy")
     broken.edit("models/toy/marts/toy_depots.sql", "distance_km", "distance_miles")

@@ -133,7 +133,7 @@ def test_what_it_says_to_do_about_a_damaged_bundle_fixes_it(well: Checkout) -> N
     assert examined(well, "--deep")["toy: champion"]["status"] == "ok"
 
 
-def test_other_columns_than_are_declared_are_told(well: Checkout) -> None:
+def test_other_columns_than_are_declared_are_reported(well: Checkout) -> None:
     (sources,) = (well.folder / "models/toy/staging").glob("*sources.yml")
     sources.write_text(sources.read_text().replace("{name: distance_km}]", "{name: distance_miles}]"))
     found = examined(well)["toy: raw"]
@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_parsed_fails_its_own_check_and_no_other(tmp_path:
     assert sources.name in broken.skewless("profile", "toy", code=1)
 
 
-def test_who_holds_the_lock_is_told_without_waiting_for_it(well: Checkout) -> None:
+def test_who_holds_the_lock_is_reported_without_waiting_for_it(well: Checkout) -> None:
     with open(well.root / "workspaces/default/build.lock", "w") as lock:
         lock.write("`skewless build toy`, process 1 on a machine")
         lock.flush()
@@ -161,7 +161,7 @@ def test_who_holds_the_lock_is_told_without_waiting_for_it(well: Checkout) -> No
     assert examined(well)["locks"]["status"] == "ok"
 
 
-def test_what_killed_processes_left_is_told(well: Checkout) -> None:
+def test_what_killed_processes_left_is_reported(well: Checkout) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
     (well.root / "tmp" / f"{socket.gethostname()}-{dead.pid}-abc").mkdir(parents=True)
@@ -197,7 +197,7 @@ def test_a_root_that_cannot_be_written_fails(toy: Checkout, tmp_path: Path) -> N
         assert found["storage root"]["status"] == "fail" and str(root) in found["storage root"]["says"]
 
 
-def test_a_taken_port_is_told_and_fails_nothing(toy: Checkout) -> None:
+def test_a_taken_port_is_reported_and_fails_nothing(toy: Checkout) -> None:
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -210,7 +210,7 @@ def test_a_taken_port_is_told_and_fails_nothing(toy: Checkout) -> None:
 
 
 @pytest.mark.dbt
-def test_telemetry_that_was_turned_on_is_told(tmp_path: Path) -> None:
+def test_telemetry_that_was_turned_on_is_reported(tmp_path: Path) -> None:
     loud = make_toy(tmp_path / "toy")
     loud.edit("dbt_project.yml", "send_anonymous_usage_stats: false", "send_anonymous_usage_stats: true")
     assert "dbt" in examined(loud)["telemetry"]["says"]

@@ -120,7 +120,7 @@ def test_a_server_is_not_pressed_beyond_what_it_asks_for(site, tmp_path):
 
 
 @pytest.mark.parametrize(("status", "said"), [(404, "404 Not Found"), (403, "403 Forbidden"), (410, "410 Gone")])
-def test_a_refusal_is_told_at_once(site, tmp_path, status, said):
+def test_a_refusal_is_reported_at_once(site, tmp_path, status, said):
     site.heads = site.always = {"status": status}
     assert refused(site.url, tmp_path) == f"{site.url}: {said}" and len(site.seen) <= 2
 
@@ -235,7 +235,7 @@ NOWHERE = {"http://nowhere.invalid/x": "host not found", "http://127.0.0.1:1/x":
 
 
 @pytest.mark.parametrize("url", NOWHERE)
-def test_an_address_that_leads_nowhere_is_told(url):
+def test_an_address_that_leads_nowhere_is_reported(url):
     with pytest.raises(SkewlessError, match=NOWHERE[url]) as error:
         download.find(url)
     assert str(error.value).startswith(url) and error.value.hint

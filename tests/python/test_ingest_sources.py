@@ -112,7 +112,7 @@ def test_a_glob_means_its_files_and_none_is_an_error(where, checkout, drop):
         load(where, checkout, drop / "z_*.txt")
 
 
-def test_a_document_in_a_folder_is_left_alone_and_told_and_by_its_name_refused(where, checkout, drop):
+def test_a_document_in_a_folder_is_left_alone_and_reported_and_by_its_name_refused(where, checkout, drop):
     (drop / "m.txt").write_bytes(MONTH), (drop / "README.txt").write_bytes(b"about these files\n")
     assert load(where, checkout, drop).documents == [str(drop / "README.txt")]
     with pytest.raises(SkewlessError, match="has a header that no raw table of toy has"):

@@ -59,7 +59,7 @@ def test_the_page_is_not_drawn_again_while_nothing_changes(page: Path, lived: Ch
     assert lived.json("report", "toy")["unchanged"] and page.stat().st_mtime_ns == stamp
 
 
-def test_a_project_without_a_run_is_told_what_to_do(toy: Checkout) -> None:
+def test_a_project_without_a_run_says_what_to_do(toy: Checkout) -> None:
     assert "skewless run toy" in toy.skewless("report", "toy", code=3)
 
 

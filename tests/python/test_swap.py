@@ -176,7 +176,7 @@ def test_clients_see_each_swap_once_and_no_failure(lived: Checkout, where: Stora
     assert not {(other, request) for version, request in answers for other in expected if other != version} & logged
 
 
-def test_a_damaged_champion_is_not_swapped_in_and_is_told(where: Storage, versions: Versions, port: int) -> None:
+def test_a_damaged_champion_is_not_swapped_in_and_is_reported(where: Storage, versions: Versions, port: int) -> None:
     assert get(port, "/contract").json()["refused_version"] is None
     crown(where, spoil(where, versions.second, "damaged"))
     end = time.monotonic() + 60

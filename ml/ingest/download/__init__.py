@@ -54,7 +54,7 @@ def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
     with held(home, remote.name, lambda: progress(f"waiting for another download of {remote.name}", 0, 0)):
         if not is_whole(home, remote):
             with opened(home, remote) as part:
-                _with_retries(remote.url, lambda: _go_on(remote, part, progress), part)
+                _with_retries(remote.url, lambda: _continue(remote, part, progress), part)
                 finish(home, remote.name, part)
     return home / remote.name
 
@@ -77,11 +77,11 @@ def _with_retries(url: str, attempt: Callable[[], T], part: Part | None = None) 
             best = max(best, position)
             log.info("%s: failed at byte %d: %s", public(url), position, trouble.what or "the connection was closed early")
             if trouble.is_final or failures >= ATTEMPTS:
-                raise _told(url, trouble, part) from trouble
+                raise _reported(url, trouble, part) from trouble
             time.sleep(max(trouble.pause_seconds, PAUSES_SECONDS[min(max(failures - 1, 0), len(PAUSES_SECONDS) - 1)]))
 
 
-def _told(url: str, trouble: Trouble, part: Part | None) -> SkewlessError:
+def _reported(url: str, trouble: Trouble, part: Part | None) -> SkewlessError:
     from ml import console
 
     what, kept = trouble.what, part.position() if part else 0
@@ -92,7 +92,7 @@ def _told(url: str, trouble: Trouble, part: Part | None) -> SkewlessError:
     return SkewlessError(f"{public(url)}: {what}{stays}", trouble.hint)
 
 
-def _go_on(remote: Remote, part: Part, progress: Progress) -> None:
+def _continue(remote: Remote, part: Part, progress: Progress) -> None:
     """One request for what the part lacks.
 
     Raises:
