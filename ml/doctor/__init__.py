@@ -17,7 +17,7 @@ from ml.errors import SkewlessError
 from ml.storage import Storage
 
 PORT = 3000
-DISK_LOW, DISK_LEAST = 5_000_000_000, 500_000_000
+LOW_DISK_BYTES, MIN_DISK_BYTES = 5_000_000_000, 500_000_000
 MEMORY_LOW = 2_000_000_000
 Progress = Callable[[str, float, float], None]
 
@@ -96,7 +96,7 @@ def _programs() -> Iterator[Check]:
 
 def _disk(where: Storage) -> Iterator[Check]:
     free = storage.free_bytes(where)
-    status = "fail" if free < DISK_LEAST else "warn" if free < DISK_LOW else "ok"
+    status = "fail" if free < MIN_DISK_BYTES else "warn" if free < LOW_DISK_BYTES else "ok"
     do = "" if status == "ok" else "free some space, or set SKEWLESS_ROOT to a folder on another disk"
     yield Check("disk", status, f"{free / 1e9:.1f} GB free at the storage root", do)
 
