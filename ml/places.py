@@ -121,13 +121,13 @@ def identity(places: Places, kind: str, given: str | None = None) -> str:
         UsageError: for an id that is not stored.
         GateError: where none is given and none was made.
     """
-    verb, workspace = MADE_BY[kind], places.where.workspace
+    verb, workspace, missing = MADE_BY[kind], places.where.workspace, f"project {places.project} has no {CALLED[kind]}"
     if given is not None:
         known = known_ids(places, kind)
         if given not in known:
             near = difflib.get_close_matches(given, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[-5:])}" if known else f"make one: skewless {verb}"
-            raise UsageError(f"project {places.project} has no {CALLED[kind]} {given} in workspace {workspace}", hint)
+            raise UsageError(f"{missing} {given} in workspace {workspace}", hint)
         return given
     pointer = storage.read_json(places.where, places.pointer(kind))
     if pointer is None or not storage.exists(places.where, places.artifact(kind, pointer["id"])):
