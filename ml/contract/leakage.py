@@ -74,7 +74,7 @@ def _selected(node: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
     """The columns that the SQL of a staging model selects; a star over a source has the source's columns."""
     tree = parsed(node["compiled_code"], node["name"])
     own = {cte.alias for cte in tree.find_all(exp.CTE)}
-    sources = [manifest["sources"][name] for name in node["depends_on"]["nodes"] if name.startswith("source.")]
+    sources = [manifest["sources"][name] for name in node["depends_on"].get("nodes", []) if name.startswith("source.")]
     raw = dict.fromkeys((*(name for source in sources for name in source["columns"]), *PROVENANCE), "varchar")
     described = {entry["name"]: dict.fromkeys(entry["columns"], "varchar") for entry in manifest["nodes"].values() if "columns" in entry}
     schema: dict[str, object] = {}

@@ -103,7 +103,7 @@ def require_green(setup: Setup, project: str, load_ids: list[str], is_stored: Ca
     needed |= {node["unique_id"] for node in models(manifest) if node["original_file_path"].startswith(f"models/{project}/")}
     tests = {
         name for name, node in manifest["nodes"].items()
-        if node["resource_type"] == "test" and needed & set(node["depends_on"]["nodes"])
+        if node["resource_type"] == "test" and needed & set(node["depends_on"].get("nodes", []))
     } | {name for name, test in manifest.get("unit_tests", {}).items() if needed & set(test["depends_on"]["nodes"])}  # fmt: skip
     status = {result["unique_id"]: result for result in results["results"]}
     for name in sorted(needed | tests):

@@ -159,7 +159,7 @@ def test_a_bad_file_stops_the_build_and_says_why(taxi: Checkout) -> None:
     bad = taxi.folder / source.name
     bad.write_text("\n".join(lines) + "\n")
     taxi.json("ingest", "taxi", str(bad))
-    assert "within_budget" in taxi.skewless("build", "taxi", code=1)
+    assert "rule fare_present of taxi_quality" in taxi.skewless("build", "taxi", code=3)
     shown = taxi.skewless("quality", "taxi")
     assert "over budget: fare_present" in shown
     taxi.json("ingest", "taxi", str(source))
