@@ -44,6 +44,7 @@ FLOORS: tuple[tuple[Module, ...], ...] = (
         Module("dataset", "shards of a snapshot as batches of tensors"),
         Module("snapshot", "features, lookups, contract, SQL and requests frozen under one id", ("torch",)),
     ),
+    (Module("results", "what training and evaluation measured, as records", ("duckdb", "torch")),),
     (Module("network", "the one file to replace: layers and heads", ("duckdb",)),),
     (Module("predictor", "features to predictions", ("duckdb",)),),
     (
@@ -61,6 +62,7 @@ FLOORS: tuple[tuple[Module, ...], ...] = (
     ),
     (
         Module("ledger", "one row for each step that ran", LIGHT),
+        Module("logs", "a log for each verb, with the traceback of what ended it", LIGHT),
         Module("quality", "what was kept, quarantined and rejected, for each load"),
         Module("drift", "the prediction log against training", ("torch",)),
         Module("doctor", "is this machine and storage sound", LIGHT),
