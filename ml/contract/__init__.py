@@ -265,5 +265,5 @@ def _require_slices(contract: Contract, place: str) -> None:
             raise SkewlessError(
                 f"the slice {slice_.name!r} of {place} is neither a categorical feature, nor the month of the time column, "
                 "nor a numerical feature with rising edges",
-                "write carrier, {column: departed_at, by: month} or {column: delay_minutes, edges: [0, 15, 60]} in meta.ml.slices",
+                "write a feature's name, {column: <time column>, by: month} or {column: <feature>, edges: [0, 15, 60]} in meta.ml.slices",
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ml import records, storage
@@ -18,6 +19,7 @@ SOURCES = (
 )
 
 if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy and DuckDB
+    from ml.contract.meta import SimulateMeta
     from ml.profile.record import ColumnProfile, Profile
     from ml.quality import Truth
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy and DuckD
 )
 def ingest(context: Context) -> Outcome:
     from ml import ingest as room
+    from ml.simulate import stored
 
     given = context.arguments
     room.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
@@ -41,22 +44,27 @@ def ingest(context: Context) -> Outcome:
     if given.simulate is not None:
         if sources:
             raise UsageError("--simulate makes its own files", "leave out either the files or --simulate")
-        stand_in = (given.simulate, given.seed)
+        stand_in = _ordered(room.stand_in(context.checkout, context.project), context.project, given.simulate, given.seed)
     elif not sources:
         known = room.loads(context.where, context.checkout, context.project)
         stand_in = room.stand_in(context.checkout, context.project)
-        if stand_in is not None and known:
+        if stand_in is not None and known and not stored.is_outdated(context.where, context.project, stand_in, known):
             return _kept(context, known)
     simulated = None
     if stand_in is not None:
-        from ml.simulate import stored
-
-        simulated = stored.files(context.where, context.project, *stand_in, context.progress)
+        simulated = stored.files(context.where, context.project, stand_in, context.progress)
         sources = stored.sources(simulated)
     done = room.ingest(context.where, context.checkout, context.project, sources, context.progress, given.beside)
     if simulated is not None:
         stored.forget_others(context.where, context.checkout, context.project, simulated)
     return _ingested(context, done)
+
+
+def _ordered(declared: SimulateMeta | None, project: str, rows: int, seed: int) -> SimulateMeta:
+    """The simulation that a project declares, with the rows and the seed of the command line."""
+    if declared is None:
+        raise UsageError(f"project {project} declares no simulator", "give files instead, or declare meta.ingest.simulate of a raw table")
+    return replace(declared, rows=rows, seed=seed)
 
 
 def _ingested(context: Context, done: Any) -> Outcome:
@@ -233,7 +241,7 @@ def truth_table(found: Truth) -> Any:
 
 def floor_lines(found: Truth) -> str:
     lines = [
-        f"{split}: RMSE {entry.rmse:.4f} over {entry.rows:,} trips, the simulator's noise {entry.floor_rmse:.4f}, {entry.above_floor:+.2%}"
+        f"{split}: RMSE {entry.rmse:.4f} over {entry.rows:,} rows, the simulator's noise {entry.floor_rmse:.4f}, {entry.above_floor:+.2%}"
         for split, entry in found.noise_floor.items()
         if entry.rmse is not None
     ]
