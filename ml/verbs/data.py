@@ -207,10 +207,8 @@ def quality(context: Context) -> Outcome:
     from ml.warehouse import open_warehouse
 
     warehouse = open_warehouse(context.where, context.checkout)
-    card = room.scorecard(context.where, warehouse, context.project, context.progress)
-    found = room.truth(context.where, context.checkout, warehouse, context.project, context.progress)
-    if found:
-        storage.write_json(context.where, context.where.own(context.project, "truth.json"), records.to_json(found))  # for the report
+    judged, unchanged = room.quality(context.where, context.checkout, warehouse, context.project, context.progress)
+    card, found = judged.scorecard, judged.truth
     over = [row.rule for row in card if row.loads_over]
     shown: list[Any] = [table(
         ["rule", "dimension", "action", "broken", "share", "budget", "worst load", "exempt"],
@@ -227,7 +225,7 @@ def quality(context: Context) -> Outcome:
         least = min((min(row.recall or 0.0, row.precision or 0.0) for row in seen), default=1.0)
         said += f"; of {len(seen)} kinds of planted dirt the worst precision or recall is {least:.3f}"
     details = {"scorecard": [records.to_json(row) for row in card], "truth": records.to_json(found) if found else None}
-    return Outcome(said, details, unchanged=True, shown=tuple(shown))
+    return Outcome(said, details, unchanged=unchanged, shown=tuple(shown))
 
 
 def truth_table(found: Truth) -> Any:

@@ -8,6 +8,8 @@ import pytest
 from ml import provenance
 
 STEPS = {
+    "build": ("ml.warehouse.dbt",),
+    "quality": ("ml.quality",),
     "snapshot": ("ml.snapshot",),
     "train": ("ml.train",),
     "evaluate": ("ml.evaluate",),
@@ -23,6 +25,8 @@ STEPS = {
     "profile": ("ml.profile",),
 }
 ON_THE_WAY = {
+    "build": ("ml/warehouse/__init__.py", "ml/warehouse/dbt.py", "ml/warehouse/duckdb.py", "ml/contract/manifest.py", "ml/children.py"),
+    "quality": ("ml/quality.py", "ml/warehouse/relations.py", "ml/contract/manifest.py", "ml/evaluate/__init__.py", "ml/metrics.py"),
     "snapshot": ("ml/snapshot.py", "ml/warehouse/dbt.py", "ml/warehouse/duckdb.py", "ml/contract/manifest.py"),
     "train": ("ml/train/__init__.py", "ml/train/calibration.py", "ml/encoding.py", "ml/dataset.py", "ml/network.py", "ml/hashing.py"),
     "evaluate": ("ml/metrics.py", "ml/evaluate/slices.py", "ml/predictor.py", "ml/encoding.py"),
@@ -38,6 +42,8 @@ ON_THE_WAY = {
     "profile": ("ml/profile/__init__.py", "ml/profile/moments.py", "ml/profile/suspicions.py", "ml/storage.py"),
 }
 ELSEWHERE = {
+    "build": ("ml/quality.py", "ml/ingest/text.py", "ml/simulate/taxi.py", "ml/train/__init__.py", "serving/app.py", "ml/console.py"),
+    "quality": ("ml/train/__init__.py", "ml/simulate/taxi.py", "ml/report/page.py", "serving/app.py", "ml/verbs/data.py"),
     "snapshot": ("ml/online/parse.py", "ml/train/__init__.py", "ml/contract/leakage.py", "serving/app.py"),
     "train": ("ml/online/parse.py", "ml/evaluate/baselines.py", "ml/snapshot.py", "serving/page.py", "ml/verbs/run.py", "ml/console.py"),
     "evaluate": ("ml/online/parse.py", "ml/train/__init__.py", "ml/drift/series.py", "ml/console.py"),
