@@ -65,4 +65,4 @@ def _made_from(wanted: SimulateMeta) -> str:
 
 
 def _is_current(where: Storage, key: str, made_from: str) -> bool:
-    return storage.read_json(where, f"{key}/{MADE_FROM}") == {"key": made_from}
+    return bool(storage.read_json(where, f"{key}/{MADE_FROM}") == {"key": made_from})
