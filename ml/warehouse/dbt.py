@@ -220,6 +220,4 @@ def _fingerprint(setup: Setup, project: str, load_ids: list[str]) -> str:
     """
     files = {path.relative_to(setup.checkout).as_posix(): hash_file(path) for path in _dbt_files(setup.checkout, project)}
     versions = {name: importlib.metadata.version(name) for name in setup.packages}
-    return provenance.key(
-        "ml.warehouse.dbt", root=setup.where.root, files=files, loads=load_ids, versions=versions, target=setup.target
-    )
+    return provenance.key("ml.warehouse.dbt", root=setup.where.root, files=files, loads=load_ids, versions=versions, target=setup.target)

@@ -131,7 +131,9 @@ def test_the_truth_has_the_declared_columns_and_depends_on_simulation_declaratio
     assert judge(where, engine)[1] is False and judge(where, engine)[1] is True
     engine.catches = ["other"]
     assert judge(where, engine)[1] is False and judge(where, engine)[1] is True
-    monkeypatch.setattr(ingest, "stand_in", lambda *_: SimulateMeta(module="ml.simulate.toy", rows=ROWS, seed=1, truth=("expected", "noise")))
+    monkeypatch.setattr(
+        ingest, "stand_in", lambda *_: SimulateMeta(module="ml.simulate.toy", rows=ROWS, seed=1, truth=("expected", "noise"))
+    )
     made, unchanged = judge(where, engine)
     assert not unchanged and made.truth is not None and made.truth.noise_floor == {}
     storage.write_json(where, Places(where, "toy").pointer("run"), {"id": "r"})

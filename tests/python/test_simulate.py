@@ -83,9 +83,17 @@ def test_streets_are_in_the_box_and_have_names_of_their_own() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"rows": 0}, {"rows": -5}, {"seed": -1}, {"seed": 1 << 64}, {"module": "ml.simulate.flights"}, {"module": "ml.simulate.a.b"},
-        {"module": "ml.simulate.taxi_fare"}, {"module": "ml.simulate.taxi.months"}, {"module": "json"}, {"module": "ml.simulate."},
-    ],  # fmt: skip
+        {"rows": 0},
+        {"rows": -5},
+        {"seed": -1},
+        {"seed": 1 << 64},
+        {"module": "ml.simulate.flights"},
+        {"module": "ml.simulate.a.b"},
+        {"module": "ml.simulate.taxi_fare"},
+        {"module": "ml.simulate.taxi.months"},
+        {"module": "json"},
+        {"module": "ml.simulate."},
+    ],
 )
 def test_a_wrong_order_is_refused_by_name_and_leaves_nothing(tmp_path: Path, wrong: dict[str, Any]) -> None:
     order = {"module": "ml.simulate.taxi", "rows": 10, "seed": 1, **wrong}
