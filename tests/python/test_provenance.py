@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from ml import provenance
+from ml.storage import open_storage
+from ml.warehouse import dbt
 
 STEPS = {
     "build": ("ml.warehouse.dbt",),
@@ -166,3 +168,22 @@ def test_a_module_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 def test_what_is_left_out_has_a_reason_and_exists(checkout: Path) -> None:
     for module, reason in provenance.GROUND.items():
         assert (checkout / f"{module.replace('.', '/')}.py").is_file() and len(reason.split()) > 5
+
+
+def test_a_build_depends_on_root_target_files_loads_and_the_code_of_the_warehouse(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def key(root: str = "a", target: str = "duckdb", project: str = "taxi", loads: tuple[str, ...] = ("t/1",)) -> str:
+        return dbt._fingerprint(dbt.Setup(open_storage(str(tmp_path / root), "w"), checkout, target, ("duckdb",)), project, list(loads))
+
+    first = key()
+    assert key() == first
+    others = [key(root="b"), key(target="other"), key(project="flights"), key(loads=("t/1", "t/2"))]
+    asked: list[tuple[str, ...]] = []
+
+    def edited(*modules: str) -> provenance.Code:
+        asked.append(modules)
+        return provenance.Code({"ml.warehouse.dbt": "edited"}, {})
+
+    monkeypatch.setattr(provenance, "code", edited)
+    assert len({first, *others, key()}) == 6 and asked == [STEPS["build"]]

@@ -20,6 +20,7 @@ from ml.errors import UsageError
 from ml.hashing import hash_tree
 from ml.ingest import Load, stand_in
 from ml.simulate import Simulation, simulate, simulator, stored, taxi, taxi_city
+from ml.simulate.taxi_dirt import DEFECTS
 from ml.storage import open_storage
 
 
@@ -169,7 +170,7 @@ def test_the_simulator_and_the_columns_of_its_truth_are_declared(checkout: Path)
     declared = stand_in(checkout, "taxi")
     assert declared is not None and stand_in(checkout, "flights") is None
     assert simulator(declared.module) is taxi
-    assert set(taxi.TRUTH.names) - {"raw_file", "raw_row", declared.noise, *declared.truth} == set(taxi.DEFECTS)
+    assert set(taxi.TRUTH.names) - {"raw_file", "raw_row", declared.noise, *declared.truth} == set(DEFECTS)
 
 
 def test_shared_code_names_no_column_of_a_project(checkout: Path) -> None:
