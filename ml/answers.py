@@ -1,4 +1,4 @@
-"""Rows in, answers and refusals out: the one order in which a request is answered.
+"""Rows in, answers and refusals out: the one order of steps in which a request is answered.
 
 Parse, rules and ranges of the inputs, features, network. The service, batch prediction, the promotion gate, the receipt and
 the smoke test answer through `answer` and nothing else, so that what is certified is what is served.
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answered:
-    """What became of some rows.
+    """The answers and refusals of some rows.
 
     `rows`: int64 [answered], the numbers of the rows that have an answer, rising; `features`, `predictions` and `flags`
-    (names of the flag rules that a row breaks) are theirs, in that order. `refusals` name all other rows.
+    (names of the flag rules that a row breaks) are those of these rows, in that order. `refusals` name all other rows.
     """
 
     rows: np.ndarray
@@ -38,10 +38,10 @@ class Answered:
 
 
 def decode(body: bytes | str) -> Any:
-    """The JSON value of a request body; NaN and Infinity, which are no JSON, are errors.
+    """The JSON value of a request body; NaN and Infinity, which are not JSON, are errors.
 
     Raises:
-        ValueError: for a body that is no JSON.
+        ValueError: for a body that is not JSON.
         RecursionError: for one that is nested too deeply.
     """
     return json.loads(body, parse_constant=_refuse_constant)
@@ -75,7 +75,7 @@ def answer(bundle: Bundle, rows: list[Any], whole: bool = False, absent: frozens
 
 
 def _endless(contract: Contract, features: pa.Table, prediction: np.ndarray) -> list[Refusal]:
-    """The rows that have no finite answer, with the feature that is not finite: JSON could not carry it, and nobody could use it."""
+    """The rows that have no finite answer, with the feature that is not finite: JSON cannot carry it."""
     refusals = []
     for row in np.flatnonzero(~np.isfinite(prediction)):
         values = {name: features[name][int(row)].as_py() for name in contract.numerical}

@@ -1,7 +1,7 @@
 """The champion over a whole file, on the path that a request takes: the same parser, rules, features and network.
 
 Rows are read, answered and written in batches, so that a file of any length needs the memory of one of them. Each row is
-answered or rejected: rows = answered + rejected. Columns that are no inputs are carried along, because people keep their ids there.
+answered or rejected: rows = answered + rejected. Columns that are not inputs are passed through, because they may hold ids.
 """
 
 import difflib
@@ -34,7 +34,7 @@ Progress = Callable[[str, float, float], None]
 
 @dataclass
 class Books:
-    """What became of the rows of a file, and where it lies."""
+    """How many rows of a file were answered and rejected, and where the answers are stored."""
 
     out: str
     rejects: str | None = None
@@ -51,8 +51,8 @@ class Books:
 def predict(where: Storage, project: str, folder: Path, source: Path, out: Path | None, progress: Progress) -> Books:
     """Answer every row of a CSV (csv, csv.gz, csv.zip; every value is text, an empty one is missing) or Parquet file.
 
-    `out`: a .parquet or .csv file; rejects lie beside it as NAME.rejects.SUFFIX. Without it both lie in the workspace, where the
-    project's dbt source of predictions reads them, and the same file is not answered twice by the same version.
+    `out`: a .parquet or .csv file; rejects are stored next to it as NAME.rejects.SUFFIX. Without it both are stored in the
+    workspace, where the project's dbt source of predictions reads them, and the same file is not answered twice by the same version.
 
     Raises:
         UsageError: for a file that is not there, a suffix that cannot be written, or columns that cannot be inputs.
@@ -60,7 +60,7 @@ def predict(where: Storage, project: str, folder: Path, source: Path, out: Path 
     if not source.is_file():
         raise UsageError(f"there is no file {source}", f"check the name: skewless predict {project} FILE")
     if not source.name.endswith(READABLE):
-        raise UsageError(f"{source} is none of {', '.join(READABLE)}", "save it as one of them")
+        raise UsageError(f"{source} must be one of {', '.join(READABLE)}", "save it as one of them")
     if out is not None and out.suffix not in SUFFIXES:
         raise UsageError(f"{out} is neither a .parquet nor a .csv file", "choose one of the two")
     if out is not None and out.absolute() == source.absolute():
@@ -106,13 +106,14 @@ def _answer(loaded: Bundle, source: Path, out: Path, books: Books, progress: Pro
                     books.reasons[refusal.rule] = books.reasons.get(refusal.rule, 0) + 1
                 progress(f"predicting {source.name}", books.rows, 0)
         if books.rows != books.answered + books.rejected:
-            raise SkewlessError(f"{books.rows:,} rows are not {books.answered:,} answered and {books.rejected:,} rejected", "tell us how")
+            hint = "this is a defect; report it with the file"
+            raise SkewlessError(f"{books.rows:,} rows are not {books.answered:,} answered and {books.rejected:,} rejected", hint)
         rejects.unlink(missing_ok=True)
         if books.rejected:
-            bad.replace(rejects)  # before the answers, which say that all of it stands
+            bad.replace(rejects)  # before the answers, which mark all of it as complete
             books.rejects = str(rejects)
 
-    storage.write_beside(out, write)
+    storage.write_next_to(out, write)
 
 
 def answer_table(loaded: Bundle, table: pa.Table, carried: tuple[str, ...], text: bool) -> tuple[pa.Table, list[Refusal]]:

@@ -1,6 +1,6 @@
 """Child processes that end with the process that started them, even where that one is killed.
 
-Linux tells a process that its parent has died (prctl PR_SET_PDEATHSIG) if it asks for it. A `preexec_fn` that asks is unsafe
+Linux signals a process when its parent has died (prctl PR_SET_PDEATHSIG) if it asks for it. A `preexec_fn` that asks is unsafe
 where there are threads, so this file also is a tiny program between the two: it asks, and then becomes the command.
 """
 

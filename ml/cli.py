@@ -1,4 +1,4 @@
-"""The command line: `skewless VERB [PROJECT]`. Parses, measures, logs, prints; what is done is in verbs/."""
+"""The command line: `skewless VERB [PROJECT]`. Parses, measures, logs and prints; the work is done in verbs/."""
 
 import argparse
 import contextlib
@@ -151,8 +151,8 @@ def _explained(error: BaseException) -> tuple[SkewlessError, int]:
         return error, error.exit_code
     if isinstance(error, KeyboardInterrupt):
         terminated = error.args == (signal.SIGTERM,)
-        told = SkewlessError("terminated" if terminated else "interrupted", "what was finished is kept; the same command continues")
-        return told, TERMINATED if terminated else INTERRUPTED
+        ended = SkewlessError("terminated" if terminated else "interrupted", "what was finished is kept; the same command continues")
+        return ended, TERMINATED if terminated else INTERRUPTED
     if isinstance(error, OSError):
         return _os_error(error), 1
     text = str(error)
@@ -181,7 +181,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _checkout() -> Path:
-    """The nearest folder upwards that holds a dbt project."""
+    """The nearest folder upwards with a dbt project."""
     start = Path(os.environ.get("SKEWLESS_CHECKOUT", Path.cwd())).absolute()
     for folder in (start, *start.parents):
         if (folder / "dbt_project.yml").is_file():

@@ -109,7 +109,7 @@ def show(*parts: Any) -> None:
 
 
 def write_out(text: str) -> None:
-    """Write to standard output. Once its reader has gone (`| head`), what is left is dropped and the verb goes on."""
+    """Write to standard output. Once its reader has gone (`| head`), what is left is dropped and the verb continues."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

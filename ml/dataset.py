@@ -58,7 +58,7 @@ def first(batches: Iterator[pa.RecordBatch], most: int) -> Iterator[pa.RecordBat
 
 
 def sampled(snapshot: Path, contract: Contract, share: float, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The train rows whose sample hash lies below a share: a prefix, because the shards stand in that order."""
+    """The train rows whose sample hash is below a share: a prefix, because the shards are in that order."""
     bound, name = round(share * BUCKETS), contract.only("sample")
     for path in shards(snapshot, "train"):
         with _opened(path) as file:
@@ -92,7 +92,7 @@ def tensors(batch: pa.RecordBatch, encoding: Encoding) -> Batch:
 def training_batches(batches: Iterator[pa.RecordBatch], encoding: Encoding, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
     """Rows, shuffled: buffers of a million of them in file order, each permuted by (seed, epoch).
 
-    The shards already stand in the random order of the sample hash, so that a buffer is a random part of the split.
+    The shards are already in the random order of the sample hash, so that a buffer is a random part of the split.
     """
     generator = np.random.default_rng([seed, epoch])
     for buffer in _buffers(batches, lambda batch: tensors(batch, encoding)):
@@ -126,5 +126,5 @@ def _half_of(group: str) -> str:
 
 
 def target_values(batch: pa.RecordBatch, name: str) -> np.ndarray:
-    """The target as it stands in the warehouse, float64 [rows]."""
+    """The target as the warehouse stores it, float64 [rows]."""
     return np.asarray(pc.cast(batch[name], pa.float64()).to_numpy(zero_copy_only=False))

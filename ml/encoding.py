@@ -107,7 +107,7 @@ def column(features: pa.Table | pa.RecordBatch, name: str) -> np.ndarray:
 
 
 def residual(features: pa.Table | pa.RecordBatch, target: str, baseline: str | None) -> np.ndarray:
-    """The target as the network sees it before standardising, float64 [rows]: less the baseline, if it has one."""
+    """The target as the network gets it before standardising, float64 [rows]: less the baseline, if it has one."""
     values = column(features, target)
     return np.asarray(values - offset(features, baseline))
 
@@ -153,6 +153,6 @@ class _Moments:
 
     @property
     def std(self) -> float:
-        """Standard deviation; 0 for a constant or empty column, of which nothing could be learned: whatever comes, it encodes as 0."""
+        """Standard deviation; 0 for a constant or empty column, of which nothing could be learned: every value encodes as 0."""
         value = float(np.sqrt(self.squares / self.count)) if self.count else 0.0
         return value if value > max(1e-12, 1e-13 * abs(self.mean)) else 0.0  # below that it is rounding, not spread

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 RESAMPLES = 1000
-LEAST_GROUPS = 5  # an interval from fewer groups says nothing
+MIN_GROUPS = 5  # an interval from fewer groups is meaningless
 Interval = tuple[float, float]
 
 
@@ -32,7 +32,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class SliceMetrics:
-    """The error of a slice's rows, with its interval where it has LEAST_GROUPS groups; the mean error is answer less truth."""
+    """The error of a slice's rows, with its interval where it has MIN_GROUPS groups; the mean error is answer less truth."""
 
     rows: int
     groups: int
@@ -129,10 +129,10 @@ def metrics(answers: Answers, task: str) -> SplitMetrics:
     return replace(found, log_loss=error, log_loss_interval=between, auc=auc)
 
 
-def difference(ours: Answers, theirs: Answers, task: str) -> Difference:
-    """Ours less theirs, negative when ours is better, with the interval of paired resampling of groups."""
-    own, other = loss(ours, task), loss(theirs, task)
-    draws = summaries(resampled(own, ours), task) - summaries(resampled(other, theirs), task)
+def difference(first: Answers, second: Answers, task: str) -> Difference:
+    """The first less the second, negative when the first is better, with the interval of paired resampling of groups."""
+    own, other = loss(first, task), loss(second, task)
+    draws = summaries(resampled(own, first), task) - summaries(resampled(other, second), task)
     return Difference(summary(own.mean(), task) - summary(other.mean(), task), interval(draws))
 
 
@@ -148,7 +148,7 @@ def redrawn(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def by_slice(answers: Answers, labels: np.ndarray, inside: np.ndarray | None, task: str) -> dict[str, SliceMetrics]:
-    """The error of each label's rows with its interval (of LEAST_GROUPS groups or more), the mean error, and the coverage.
+    """The error of each label's rows with its interval (of MIN_GROUPS groups or more), the mean error, and the coverage.
 
     `labels`: text [rows]; `inside`: bool [rows], whether the interval held the truth, where there are intervals.
     """
@@ -160,7 +160,7 @@ def by_slice(answers: Answers, labels: np.ndarray, inside: np.ndarray | None, ta
         entry = SliceMetrics(
             rows=len(losses),
             groups=part.groups,
-            interval=interval(summaries(resampled(losses, part), task)) if part.groups >= LEAST_GROUPS else None,
+            interval=interval(summaries(resampled(losses, part), task)) if part.groups >= MIN_GROUPS else None,
             mean_error=float((part.answer - part.truth).mean()),
             coverage=float(inside[mask].mean()) if inside is not None else None,
         )

@@ -12,6 +12,7 @@ from ml.errors import GateError, UsageError
 from ml.storage import Storage
 
 MADE_BY = {"snapshot": "snapshot", "run": "train", "bundle": "package"}  # kind of artifact: the verb that makes it
+CALLED = {"snapshot": "snapshot", "run": "training run", "bundle": "packaged version"}
 
 
 @dataclass(frozen=True)
@@ -120,17 +121,19 @@ def identity(places: Places, kind: str, given: str | None = None) -> str:
         UsageError: for an id that is not stored.
         GateError: where none is given and none was made.
     """
-    verb, workspace = MADE_BY[kind], places.where.workspace
+    verb, workspace, missing = MADE_BY[kind], places.where.workspace, f"project {places.project} has no {CALLED[kind]}"
     if given is not None:
         known = known_ids(places, kind)
         if given not in known:
             near = difflib.get_close_matches(given, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[-5:])}" if known else f"make one: skewless {verb}"
-            raise UsageError(f"project {places.project} has no {kind} {given} in workspace {workspace}", hint)
+            raise UsageError(f"{missing} {given} in workspace {workspace}", hint)
         return given
     pointer = storage.read_json(places.where, places.pointer(kind))
     if pointer is None or not storage.exists(places.where, places.artifact(kind, pointer["id"])):
-        raise GateError(f"project {places.project} has no {kind} in workspace {workspace}", f"run: skewless {verb} {places.project}")
+        raise GateError(
+            f"project {places.project} has no {CALLED[kind]} in workspace {workspace}", f"run: skewless {verb} {places.project}"
+        )
     return str(pointer["id"])
 
 

@@ -1,4 +1,4 @@
-"""What a stored result depends on: the code that makes it, followed through imports, and whatever else the step names.
+"""What a stored result depends on: the code that makes it, followed through imports, and the inputs that the step names.
 
 A step is skipped only when its stored result carries the key that the step would have now. The key is a hash of
 
@@ -21,7 +21,7 @@ from ml.hashing import hash_json
 SOURCE = Path(__file__).parents[1]  # the folder that holds the packages
 PACKAGES = ("ml", "serving")
 
-# Modules whose change cannot change a value. Each needs a reason; in doubt a module is not listed.
+# Modules whose change cannot change a value. Each needs a reason; when unsure, do not list a module.
 GROUND = {
     "ml.console": "writes to the terminal; nothing that it returns is stored",
     "ml.errors": "the text and the exit code of failures; a failed step stores nothing",
@@ -101,7 +101,7 @@ def _read(path: Path, changed_at: int) -> tuple[str, tuple[str, ...]]:
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
-    """Every module that code names in an import, wherever it stands, with the packages above it; not those of types alone."""
+    """Every module that code names in an import, at any place, with the packages above it; not those of types alone."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             continue

@@ -121,7 +121,7 @@ def truth(where: Storage, warehouse: Warehouse, project: str, planted: Planted, 
         duckdb.connect(":memory:", config={"memory_limit": memory_limit(), "temp_directory": str(scratch)}) as local,
         warehouse.connection(f"skewless quality {project}", progress) as opened,
     ):
-        # The truth is in local files that an engine need not reach: what the rules mark comes to it, in batches.
+        # The truth is in local files that an engine need not reach: the rows that the rules mark are passed to it in batches.
         local.execute(f"create view truth as select * from read_parquet('{planted.folder}/truth/*.parquet')")
         plain = ("raw_file", "raw_row", planted.declared.noise, *planted.declared.truth)
         defects = [name for (name, *_) in local.execute("describe truth").fetchall() if name not in plain]
@@ -157,8 +157,8 @@ def _counts(defects: list[str], marks: dict[str, list[str]]) -> list[str]:
     for defect in defects:
         rules = [name for name, caught in marks.items() if defect in caught]
         marked = " or ".join(f"not {name}" if name.startswith("ok_") else name for name in rules) or "false"
-        theirs = " or ".join(f"truth.{name}" for name in sorted({name for rule in rules for name in marks[rule]} & set(defects))) or "false"
-        conditions = (f"truth.{defect}", f"truth.{defect} and ({marked})", marked, f"({marked}) and ({theirs})")
+        found = " or ".join(f"truth.{name}" for name in sorted({name for rule in rules for name in marks[rule]} & set(defects))) or "false"
+        conditions = (f"truth.{defect}", f"truth.{defect} and ({marked})", marked, f"({marked}) and ({found})")
         counts += [f"count(*) filter (where {condition})" for condition in conditions]
     return counts
 
@@ -187,7 +187,7 @@ def _current_run(places: Places) -> str | None:
 
 def _planted(where: Storage, checkout: Path, warehouse: Warehouse, project: str, progress: Progress) -> Planted | None:
     """The simulation whose files, by name and bytes, are all loaded."""
-    declared = ingest.stand_in(checkout, project)
+    declared = ingest.declared_simulation(checkout, project)
     folder = _loaded_simulation(where, checkout, project) if declared else None
     if declared is None or folder is None or not warehouse.is_stored():
         return None

@@ -60,7 +60,7 @@ def _record(kind: Any, value: Any, place: str) -> Any:
 
 
 def _read(hint: Any, value: Any, place: str) -> Any:
-    """A value as a type hint asks for it; unions are of one type and None, or of types that JSON tells apart."""
+    """A value as a type hint asks for it; unions are of one type and None, or of types that JSON distinguishes."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return value

@@ -9,13 +9,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ml import bundle, storage
+from ml import bundle, records, storage
 from ml.bundle import receipt
 from ml.errors import GateError
 from ml.places import Places, identity
+from ml.results import Comparison
 from ml.storage import Storage
 
-Judge = Callable[[Path, Path], dict[str, Any]]
+Judge = Callable[[Path, Path], Comparison]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Promotion:
     unchanged: bool
     withheld: str | None = None
     forced: bool = False
-    comparison: dict[str, Any] | None = None
+    comparison: Comparison | None = None
 
 
 def add(where: Storage, project: str, folder: Path) -> str:
@@ -94,7 +95,7 @@ def promote(
     """Make a version the champion, once its files and its receipt have been verified: the one packaged last, if none is named.
 
     The project's own gates, which `evaluate` has judged, must hold. `judge` is given the folders of challenger and champion,
-    and compares them. The first champion has nobody to be compared with.
+    and compares them. The first champion is compared with none.
     A version that was rolled back stays so until it is named, or longer with `keep_rollback`.
 
     Raises:
@@ -111,16 +112,16 @@ def promote(
         return Promotion(chosen, None, unchanged=True)
     missed = _missed(where, project, chosen, force)
     comparison = _judged(where, project, chosen, previous, judge, force) if previous and judge else None
-    forced = bool(missed) or (comparison is not None and not comparison["ok"])
+    forced = bool(missed) or (comparison is not None and not comparison.ok)
     if previous != (champion(where, project) or {"version": None})["version"]:
         raise GateError(f"another champion of {project} came in between", f"again: skewless promote {project}")
-    came = f"{'forced' if forced else 'promoted'}, {comparison['short']}" if comparison else "promoted" if previous else "the first"
+    came = f"{'forced' if forced else 'promoted'}, {comparison.short}" if comparison else "promoted" if previous else "the first"
     came += f"; forced past {', '.join(missed)}" if missed else ""
     after = {
         "history": [*record["history"], previous] if previous else [],
         "withdrawn": [name for name in withdrawn if name != chosen],
         "forced": forced,
-        "comparison": comparison,
+        "comparison": records.to_json(comparison) if comparison else None,
         "came": {**record.get("came", {}), chosen: came},
     }
     _crown(where, project, chosen, after)
@@ -152,23 +153,23 @@ def _missed(where: Storage, project: str, chosen: str, force: bool) -> list[str]
     if missed and not force:
         raise GateError(
             f"{project}:{chosen} does not pass the project's gates: " + "; ".join(f"{gate['name']}, {gate['says']}" for gate in missed),
-            f"better features or another network; skewless promote {project} --bundle {chosen} --force goes on record",
+            f"better features or another network; skewless promote {project} --bundle {chosen} --force promotes it and is recorded",
         )
     return [gate["name"] for gate in missed]
 
 
-def _judged(where: Storage, project: str, chosen: str, previous: str, judge: Judge, force: bool) -> dict[str, Any]:
+def _judged(where: Storage, project: str, chosen: str, previous: str, judge: Judge, force: bool) -> Comparison:
     """The comparison, unless it says no; forced, also one that says no or that could not be made."""
     try:
         comparison = judge(version_folder(where, project, chosen), storage.fetch(where, Places(where, project).version(previous)))
     except GateError as error:
         if not force:
             raise
-        return {"ok": False, "says": str(error), "short": "no comparison", "why": str(error)}
-    if not comparison["ok"] and not force:
+        return Comparison(chosen, previous, False, str(error), "no comparison", str(error))
+    if not comparison.ok and not force:
         raise GateError(
-            f"{project}:{chosen} is worse than the champion {previous} {comparison['why']}: {comparison['says']}",
-            f"{previous} stays; skewless promote {project} --bundle {chosen} --force promotes it all the same and goes on record",
+            f"{project}:{chosen} is worse than the champion {previous} {comparison.why}: {comparison.says}",
+            f"{previous} stays; skewless promote {project} --bundle {chosen} --force promotes it all the same and is recorded",
         )
     return comparison
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ml.metrics import Interval, SplitMetrics, metric_name
+from ml.metrics import Difference, Interval, SplitMetrics, metric_name
 
 SPLITS = ("test", "out_of_time")  # of those that training does not see
 
@@ -114,3 +114,30 @@ class Curve:
     metric: str
     target: str
     points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A challenger and the champion on the same test rows, and whether the challenger may be promoted.
+
+    `says` is the sentence, `short` the difference with its interval, `why` the reason of a refusal. Where nothing could be
+    compared the numbers are None. `left_out`: rows that one of the two refuses; `asked`: which rows.
+    """
+
+    challenger: str
+    champion: str
+    ok: bool
+    says: str
+    short: str
+    why: str
+    code: str = ""
+    metric: str | None = None
+    challenger_error: float | None = None
+    champion_error: float | None = None
+    difference: Difference | None = None
+    snapshot: str | None = None
+    asked: str | None = None
+    rows: int = 0
+    left_out: int = 0
+    groups: int = 0
+    group: str | None = None

@@ -111,7 +111,13 @@ def smoke_test(places: Places, checkout: Path, bundle: Path, progress: Progress)
 
 
 def _ask(port: int, rows: list[dict[str, Any]], truth: list[Any], task: str, progress: Progress) -> dict[str, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        return _asked(connection, rows, truth, task, progress)
+
+
+def _asked(
+    connection: http.client.HTTPConnection, rows: list[dict[str, Any]], truth: list[Any], task: str, progress: Progress
+) -> dict[str, Any]:
     empty = [_timed(connection, "GET", "/livez", None)[0] for _ in range(SINGLE)]
     seconds: list[float] = []
     answers: list[float | None] = []
@@ -130,7 +136,6 @@ def _ask(port: int, rows: list[dict[str, Any]], truth: list[Any], task: str, pro
         first_refusal = first_refusal or _said(status, body)
         answers += [answer["prediction"] for answer in body["predictions"]] if status == 200 else [None] * len(part)
         progress("asking the service", len(answers), len(rows))
-    connection.close()
     pairs = np.array([(t, a) for t, a in zip(truth, answers, strict=True) if a is not None], float).reshape(-1, 2)
     error = (
         {"rmse": float(np.sqrt(((pairs[:, 0] - pairs[:, 1]) ** 2).mean()))}
@@ -175,8 +180,8 @@ def _quantile(seconds: list[float], level: float) -> float:
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None and "startup failed" not in log.read_text():
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
             connection.request("GET", "/readyz")
             if connection.getresponse().status == 200:
                 return

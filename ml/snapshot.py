@@ -56,7 +56,7 @@ def take(
             storage.scratch_folder(where) as scratch,
             warehouse.connection(f"skewless snapshot {project}", progress) as opened,
         ):
-            warehouse.require_green(project, load_ids)  # again: now no build of ours can come between
+            warehouse.require_green(project, load_ids)  # again: no build of this workspace can run in between now
             record = _freeze(opened, contract, folder, scratch, progress)
             record = {"id": identity, "project": project, "loads": load_ids, **record}
             storage.write_local_json(folder / "snapshot.json", record)
@@ -113,7 +113,7 @@ def _freeze_features(
     columns = _names(contract)
     requests = opened.count(request)
     shards = -(-requests // SHARD_ROWS) or 1
-    # The features are computed once, into parts by the sample hash; a part is sorted here, the whole never is. A double holds
+    # The features are computed once, into parts by the sample hash; a part is sorted here, the whole is not. A double holds
     # the product and the quotient exactly.
     part = f"cast(floor(cast({sample} as double) * {shards}e0 / {BUCKETS}e0) as integer)"
     progress("computing features", 0, 0)

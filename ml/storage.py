@@ -1,4 +1,4 @@
-"""The file-system layer: the only room that knows what the storage root is.
+"""The file-system layer: the only module that knows the storage root.
 
 Everything else names things by keys ("raw/flights/planes", "workspaces/anna/flights/champion"), works on local folders
 that `staging` publishes whole, and reads from local folders that `fetch` hands out. An object store would upload and
@@ -47,7 +47,7 @@ def open_storage(root: str, workspace: str) -> Storage:
     """A storage at `root`.
 
     Raises:
-        UsageError: for a root that is no path, or a workspace name that could not be a folder and a schema.
+        UsageError: for a root that is not a path, or a workspace name that could not be a folder and a schema.
     """
     if "://" in root:
         raise UsageError(
@@ -63,7 +63,7 @@ def open_storage(root: str, workspace: str) -> Storage:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be one part of a key: a name, and no way to another folder."""
+    """Whether a text can be one part of a key: a plain name, not a path to another folder."""
     return bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", text))
 
 
@@ -81,7 +81,7 @@ def read_json(storage: Storage, key: str) -> Any:
     """The JSON value at a key, or None where there is none.
 
     Raises:
-        SkewlessError: naming the file, where its text is no JSON.
+        SkewlessError: naming the file, where its text is not JSON.
     """
     try:
         return json.loads(_local(storage, key).read_text())
@@ -132,7 +132,7 @@ def write_atomic(target: Path, write: Callable[[Path], object], scratch: Path, p
         shutil.rmtree(temporary.parent, ignore_errors=True)
 
 
-def write_beside(target: Path, write: Callable[[Path], object]) -> None:
+def write_next_to(target: Path, write: Callable[[Path], object]) -> None:
     """As `write_file`, for a file that the user has named: the temporary one is in its folder, which is on its file system.
 
     The temporary folders that killed processes left in that folder are removed.
@@ -146,7 +146,7 @@ def write_beside(target: Path, write: Callable[[Path], object]) -> None:
 
 
 def working_file(storage: Storage, key: str) -> Path:
-    """A local path below the root for `write_beside` to fill."""
+    """A local path below the root for `write_next_to` to fill."""
     return _local(storage, key)
 
 
@@ -204,7 +204,7 @@ def scratch_folder(storage: Storage) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def lock(storage: Storage, key: str, purpose: str, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold an exclusive lock; while another process holds it, tell `waiting` who and wait. A dead holder holds nothing."""
+    """Hold an exclusive lock; while another process holds it, call `waiting` with its name and wait. The lock of a dead process is free."""
     path = _local(storage, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as file:
@@ -224,7 +224,7 @@ def lock(storage: Storage, key: str, purpose: str, waiting: Callable[[str], None
 
 
 def holder(storage: Storage, key: str) -> str | None:
-    """Who holds a lock, as it wrote of itself; None where nobody does."""
+    """The process that holds a lock, as it described itself; None where none does."""
     try:
         with open(_local(storage, key)) as file:
             try:
@@ -258,7 +258,7 @@ def size(storage: Storage, key: str) -> int:
 
 
 def free_bytes(storage: Storage) -> int:
-    """What the file system of the root has left."""
+    """The free space of the root's file system."""
     return shutil.disk_usage(_nearest(_local(storage, ""))).free
 
 

@@ -27,15 +27,15 @@ from serving.page import render
 MAX_BYTES = 8 << 20
 MAX_ROWS = 10_000
 MAX_REFUSALS = 100  # that a body lists; it counts them all
-DIRECT_ROWS = 64  # a thread's hand-over costs more than so few rows
+DIRECT_ROWS = 64  # handing over to a thread costs more than so few rows
 log = logging.getLogger("skewless.serving")
-# The monitor warns of every value whose role it does not know; ours are the roles of the contract.
+# The monitor warns of every value whose role it does not know; these are the roles of the contract.
 logging.getLogger("bentoml._internal.monitoring.base").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
 class Served:
-    """What answers, whole: a request sees one of these from its first row to its log line."""
+    """All that answers: a request uses one of these from its first row to its log line."""
 
     bundle: Bundle
     openapi: dict[str, Any]
@@ -45,7 +45,7 @@ class Served:
 class Champion:
     """The bundle that answers, where it comes from, and what is counted about it.
 
-    `served` is the one reference that a swap replaces. An old bundle is released, its DuckDB with it, when the last request lets go of it.
+    `served` is the one reference that a swap replaces. An old bundle is released, with its DuckDB, when the last request that uses it ends.
     """
 
     root: str
@@ -88,9 +88,9 @@ class Champion:
                 self.served = load_served(Places(where, self.project), folder)
                 log.warning("%s:%s serves from now on", self.project, version)
             self.refused = None
-        except Exception as error:  # whatever is wrong with the new one, the old one goes on
+        except Exception as error:  # whatever is wrong with the new one, the old one continues to serve
             kept = self.served.bundle.id if self.served else "nothing"
-            log.error("%s:%s was promoted and cannot be served, %s goes on: %s", self.project, version, kept, error)
+            log.error("%s:%s was promoted and cannot be served, %s continues to serve: %s", self.project, version, kept, error)
             self.refused = version
         return True
 
@@ -104,7 +104,7 @@ def load_served(places: Places, folder: Path) -> Served:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Prometheus counters, beside BentoML's own on /metrics."""
+    """Prometheus counters, in addition to BentoML's own on /metrics."""
 
     predictions: prometheus_client.Counter
     refusals: prometheus_client.Counter
@@ -151,7 +151,7 @@ def build_app(champion: Champion) -> Starlette:
         request_id = uuid.uuid4().hex
         try:
             return await respond(request, request_id)
-        except Exception:  # whatever it is, the client gets JSON, and the log the same id
+        except Exception:  # the client gets JSON for any error, and the log the same id
             log.exception("request %s ended in an unexpected error", request_id)
             return _error(500, "an unexpected error; the service's log has it under this request id", request_id)
 
@@ -164,13 +164,13 @@ def build_app(champion: Champion) -> Starlette:
         try:
             payload = answers.decode(body)
         except (ValueError, RecursionError) as error:
-            return _error(400, f"the body is no JSON: {error}", request_id)
+            return _error(400, f"the body is not JSON: {error}", request_id)
         rows = payload if isinstance(payload, list) else [payload]
         if not rows:
             return _error(400, "the list of rows is empty", request_id)
         if len(rows) > MAX_ROWS:
             return _error(413, f"{len(rows):,} rows are more than {MAX_ROWS:,}; send them in parts", request_id)
-        bundle = champion.served.bundle  # only now: a body that trickles in holds no old bundle
+        bundle = champion.served.bundle  # only now, so that a slow body does not keep an old bundle in memory
         began = time.perf_counter()
         if len(rows) <= DIRECT_ROWS:
             answered = answers.answer(bundle, rows, whole=True)

@@ -62,7 +62,7 @@ def describe_service(bundle: Bundle, answered_example: dict[str, Any]) -> dict[s
     errors = {
         code: {"description": text, "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
         for code, text, schema in (
-            ("400", "The body is no JSON, or an empty list.", "Error"),
+            ("400", "The body is not JSON, or an empty list.", "Error"),
             ("413", "Too many rows or bytes.", "Error"),
             ("422", "A row breaks a rule; nothing was predicted.", "Refused"),
             ("503", "No champion is loaded yet.", "Error"),

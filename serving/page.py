@@ -1,4 +1,4 @@
-"""The page at `/`: what the service predicts, what it wants, and a form that asks it."""
+"""The page at `/`: what the service predicts, its inputs, and a form that asks it."""
 
 import html
 import json

@@ -5,7 +5,7 @@ import sys
 
 
 class WithoutPandas:
-    """pyarrow imports pandas wherever it finds it, for arrays that never meet it: half a second and 60 MB of every worker."""
+    """pyarrow imports pandas where it is installed, and the service does not use it: half a second and 60 MB of every worker."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
@@ -32,7 +32,7 @@ champion = Champion(
 @bentoml.service(name="skewless", workers=1, traffic={"timeout": 30})
 @bentoml.asgi_app(build_app(champion), path="/")
 class Predictor:
-    """Loads the champion when the worker starts, and watches it; the routes are in app.py, beside BentoML's own."""
+    """Loads the champion when the worker starts, and watches it; the routes are in app.py, next to BentoML's own."""
 
     def __init__(self) -> None:
         champion.load()

@@ -12,7 +12,7 @@ log = logging.getLogger("skewless.serving")
 
 
 def start(champion: Champion, every: float = EVERY_SECONDS) -> threading.Event:
-    """Watch the record in a thread beside the requests, until the event that comes back is set."""
+    """Watch the record in a thread parallel to the requests, until the event that comes back is set."""
     # Workers add up: the value is how many of them serve a version, or could not load one.
     serving = prometheus_client.Gauge(
         "skewless_champion", "Workers that serve this version", ["project", "version"], multiprocess_mode="livesum"

@@ -1,7 +1,8 @@
 {#-
   The quality relation of a project: one row per load and rule. One scan counts everything (rule_counts); the rest reshapes it.
   `budget` is the share of a load's rows that a rule may cost, or the one that the seed `exemptions` grants to that load, with
-  its reason; `counts` is a model that keeps rule_counts, if there is one. Chance is left room in small loads: one row and four standard deviations of a Poisson count, where the budget is not nothing.
+  its reason; `counts` is a model that keeps rule_counts, if there is one. Small loads have an allowance for chance: one row and
+  four standard deviations of a Poisson count, where the budget is not 0.
 -#}
 {%- macro rule_scorecard(checked, exemptions=none, counts=none) -%}
 {%- set rules = rule_columns(checked) + [{'column': 'ok_duplicate', 'dimension': 'consistent', 'action': 'drop', 'budget': var('duplicate_budget', 0.01)}] -%}

@@ -1,5 +1,5 @@
 {#-
-  How many rows are enough to know the means of a feature table? For each numerical column and each nested sample of the train
+  How many rows are enough to know the means of a feature table. For each numerical column and each nested sample of the train
   split with at least 1,024 rows: the standard error of the mean between groups (the ratio estimator of split_audit), and what
   doubling the sample takes off it, in standard deviations of the column. Beyond `advised_rows`, the smallest sample from
   which on doubling buys less than `gain`, more rows are for the tails, not for the means; null where the table is smaller.

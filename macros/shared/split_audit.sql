@@ -1,12 +1,12 @@
 {#-
-  Is a hashed split a fair sample? One row for each numerical feature (and the target) and each held-back split: its mean
-  beside train's, their difference in standard deviations, and a p-value that counts groups, not rows.
+  Whether a hashed split is a fair sample: one row for each numerical feature (and the target) and each held-back split: its mean
+  with train's, their difference in standard deviations, and a p-value that counts groups, not rows.
 
-  Rows of a group are alike (flights of a day share its weather), so the variance is that between groups: with the group's
+  Rows of a group are alike (rows of a day share its conditions), so the variance is that between groups: with the group's
   sum s and count n, the mean is r = sum s / sum n and its variance G / (G - 1) * sum (s - r n)^2 / (sum n)^2 (Cochran,
   Sampling Techniques, ratio estimator); t has the smaller G - 1 degrees of freedom. Levels are corrected over all
-  comparisons (Bonferroni). Of fewer than 15 groups nothing is said: the approximation is not good enough for the far tail
-  that the correction asks about. `out_of_time` is not read. `sums` is the model that feature_sums makes of the feature table; sums of
+  comparisons (Bonferroni). With fewer than 15 groups there is no verdict: the approximation is not good enough for the far tail
+  that the correction needs. `out_of_time` is not read. `sums` is the model that feature_sums makes of the feature table; sums of
   doubles may differ in their last bits, and nothing is fitted on them.
 -#}
 {%- macro split_audit(features, sums, level=0.05) -%}

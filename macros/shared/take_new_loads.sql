@@ -9,18 +9,18 @@
 -#}
 {%- macro take_new_loads(wanted, own_version) -%}
   {%- if not is_incremental() -%}{{ return('true') }}{%- endif -%}
-  {%- set asked = [] -%}
+  {%- set wanted_loads = [] -%}
   {%- for row in run_query("select raw_load_id, version from " ~ wanted ~ " as wanted").rows -%}
-    {%- do asked.append(row[0] ~ ':' ~ row[1] ~ own_version) -%}
+    {%- do wanted_loads.append(row[0] ~ ':' ~ row[1] ~ own_version) -%}
   {%- endfor -%}
   {%- set stored = [] -%}
   {%- if 'version' in adapter.get_columns_in_relation(this) | map(attribute='name') -%}
     {%- set stored = run_query("select distinct raw_load_id || ':' || version from " ~ this).columns[0].values() | list -%}
   {%- endif -%}
-  {%- set old = stored | reject('in', asked) | list -%}
+  {%- set old = stored | reject('in', wanted_loads) | list -%}
   {%- if old | length == stored | length -%}{{ return('true /* old loads: all */') }}{%- endif -%}
   {%- set ids = [] -%}
-  {%- for load in asked if load not in stored -%}{%- do ids.append(load.split(':')[0]) -%}{%- endfor -%}
+  {%- for load in wanted_loads if load not in stored -%}{%- do ids.append(load.split(':')[0]) -%}{%- endfor -%}
   {%- set taken = "raw_load_id in ('" ~ ids | join("', '") ~ "')" if ids else 'false' -%}
   {{- return(taken ~ ' /* old loads: ' ~ old | join(' ') ~ ' */') -}}
 {%- endmacro -%}

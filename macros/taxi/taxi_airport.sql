@@ -1,4 +1,4 @@
-{#- The airport of the row's city that a point lies at, or 'none'; distances by a plane, good to a part in 10,000 over two kilometres. -#}
+{#- The airport of the row's city that a point is at, or 'none'; distances on a plane, exact to a part in 10,000 over two kilometres. -#}
 {%- macro taxi_airport(latitude, longitude) -%}
   case
   {%- for city, about in taxi_cities().items() -%}

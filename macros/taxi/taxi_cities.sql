@@ -1,5 +1,5 @@
 {#-
-  Cities as data: the box that trips lie in (degrees), the bearing of the street grid (degrees clockwise from north), the
+  Cities as data: the box that trips are in (degrees), the bearing of the street grid (degrees clockwise from north), the
   clock of its times, the largest fare that is believed, the date from which rows are out_of_time, its tariffs by the date on
   which they came into force (what the drop pays for, dollars a mile after that, dollars an hour of waiting), and its
   airports. All times in the data are the city's own. Edit a number here and everything follows: rules, features, splits.

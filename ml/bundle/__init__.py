@@ -1,4 +1,4 @@
-"""Write, verify and open a bundle: everything that answers a request. Its id is its content alone; receipts are kept beside it."""
+"""Write, verify and open a bundle: everything that answers a request. Its id is its content alone; receipts are stored next to it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def about(folder: Path) -> About:
     try:
         return About(**json.loads((folder / RECORD).read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise GateError(f"{folder} is no bundle: {error}", "package it again: skewless package PROJECT") from error
+        raise GateError(f"{folder} is not a bundle: {error}", "package it again: skewless package PROJECT") from error
 
 
 def verify(folder: Path) -> About:
@@ -109,19 +109,19 @@ def verify(folder: Path) -> About:
         GateError: naming the file that differs.
     """
     record = about(folder)
-    hint = f"somebody edited it; delete it, then package again: skewless package {record.project}"
+    hint = f"it was edited; delete it, then package again: skewless package {record.project}"
     actual = {name: value for name, value in hash_tree(folder).items() if name in record.files}
     for name, value in record.files.items():
         if actual.get(name) != value:
             raise GateError(f"{name} of bundle {record.id} is not what was packaged", hint)
     expected = _content_id(record.project, record.run, record.snapshot, record.files)
     if not record.id == folder.name == expected:
-        raise GateError(f"the bundle in {folder} calls itself {record.id}, and its content is {expected}", hint)
+        raise GateError(f"the bundle in {folder} is recorded as {record.id}, but its content is {expected}", hint)
     return record
 
 
 def open_verified(folder: Path) -> Bundle:
-    """Verify the files of a bundle and load it. Whoever answers requests with it must ask for its receipt too."""
+    """Verify the files of a bundle and load it. Answering requests with it requires its receipt too."""
     from ml.predictor import load_network  # torch takes seconds, and most verbs only verify
 
     identity = verify(folder).id

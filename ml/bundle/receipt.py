@@ -1,6 +1,6 @@
 """The receipt: the record that the request path of this code answers as the warehouse and the trained network do.
 
-A receipt is of one bundle and one code. Other code is other proof: it is made from the snapshot that the bundle came from.
+A receipt is for one bundle and one version of the code. Changed code needs a new one, made from the bundle's snapshot.
 """
 
 import functools
@@ -81,7 +81,7 @@ def certify(places: Places, identity: str, progress: Progress) -> tuple[Receipt,
     try:
         return require(places, identity), True
     except GateError:
-        pass  # none yet, or one that is no proof
+        pass  # none yet, or an invalid one
     loaded = bundle.open_verified(storage.fetch(where, places.bundle(identity)))
     snapshot = bundle.about(loaded.folder).snapshot
     frozen = storage.fetch(where, places.snapshot(snapshot))
@@ -105,7 +105,7 @@ def require(places: Places, identity: str) -> Receipt:
     """The stored receipt of a bundle for this code.
 
     Raises:
-        GateError: where there is none, or what is stored is none.
+        GateError: where there is none, or the stored one is not valid.
     """
     code = request_code().id
     value = storage.read_json(places.where, places.receipt(identity, code))
@@ -122,7 +122,7 @@ def require(places: Places, identity: str) -> Receipt:
 
 
 def stored(places: Places, identity: str) -> Receipt | None:
-    """The receipt of a bundle for this code, or None; for those who describe and do not answer."""
+    """The receipt of a bundle for this code, or None; for verbs that describe a bundle and do not answer."""
     try:
         return require(places, identity)
     except GateError:
@@ -130,7 +130,7 @@ def stored(places: Places, identity: str) -> Receipt | None:
 
 
 def load(places: Places, folder: Path) -> Bundle:
-    """Verify a bundle, require its receipt for this code, and load it: the way of everything that answers.
+    """Verify a bundle, require its receipt for this code, and load it: used by everything that answers.
 
     Raises:
         GateError: for a bundle that was edited, or that this code has no receipt for.
@@ -183,7 +183,7 @@ def make(loaded: Bundle, frozen: Path, progress: Progress) -> Receipt:
     ]
     predictions = _predictions(loaded)
     if predictions.differing:
-        problems.append(f"the network answers {predictions.differing:,} reference rows otherwise than it did, at worst {predictions.worst}")
+        problems.append(f"the network answers {predictions.differing:,} reference rows otherwise than before, at worst {predictions.worst}")
     example = _example(loaded, contract)
     problems += [example] if isinstance(example, str) else []
     code = request_code()

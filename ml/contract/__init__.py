@@ -39,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Slice:
-    """Parts of the rows whose errors are told apart, `by` value, month or band; `edges` are those of bands."""
+    """Parts of the rows whose errors are reported separately, `by` value, month or band; `edges` are those of bands."""
 
     name: str
     column: str
@@ -128,7 +128,7 @@ def load(path: Path) -> Contract:
     try:
         return from_json(path.read_text())
     except (TypeError, KeyError, ValueError) as error:
-        raise GateError(f"{path} was written by another version of Skewless: {error}", "make it anew: skewless run PROJECT") from error
+        raise GateError(f"{path} was written by another version of Skewless: {error}", "make it again: skewless run PROJECT") from error
 
 
 def from_manifest(manifest: dict[str, Any], project: str) -> Contract:
@@ -239,7 +239,7 @@ def _require_whole(contract: Contract, request: str) -> None:
             )
     if contract.baseline is not None and contract.baseline not in contract.numerical:
         raise SkewlessError(
-            f"the baseline {contract.baseline!r} of {place} is no numerical feature", "name one of them in meta.ml.baseline"
+            f"the baseline {contract.baseline!r} of {place} is not a numerical feature", "name one of them in meta.ml.baseline"
         )
     if contract.residual and (contract.baseline is None or contract.task != "regression"):
         raise SkewlessError(f"{place} asks for a residual without a baseline to subtract", "set meta.ml.baseline, or leave residual out")
@@ -265,5 +265,5 @@ def _require_slices(contract: Contract, place: str) -> None:
             raise SkewlessError(
                 f"the slice {slice_.name!r} of {place} is neither a categorical feature, nor the month of the time column, "
                 "nor a numerical feature with rising edges",
-                "write a feature's name, {column: <time column>, by: month} or {column: <feature>, edges: [0, 15, 60]} in meta.ml.slices",
+                "write FEATURE, {column: TIME_COLUMN, by: month} or {column: FEATURE, edges: [0, 15, 60]} in meta.ml.slices",
             )

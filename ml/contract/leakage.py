@@ -74,7 +74,7 @@ def _selected(node: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
     """The columns that the SQL of a staging model selects; a star over a source has the source's columns."""
     tree = parsed(node["compiled_code"], node["name"])
     own = {cte.alias for cte in tree.find_all(exp.CTE)}
-    sources = [manifest["sources"][name] for name in node["depends_on"]["nodes"] if name.startswith("source.")]
+    sources = [manifest["sources"][name] for name in node["depends_on"].get("nodes", []) if name.startswith("source.")]
     raw = dict.fromkeys((*(name for source in sources for name in source["columns"]), *PROVENANCE), "varchar")
     described = {entry["name"]: dict.fromkeys(entry["columns"], "varchar") for entry in manifest["nodes"].values() if "columns" in entry}
     schema: dict[str, object] = {}
@@ -179,7 +179,7 @@ class _Tracer:
         return self._scopes[relation]
 
     def _outputs(self, relation: str) -> list[str]:
-        """The columns of a model: staging and seeds list theirs in YAML, others say them in their SQL."""
+        """The columns of a model: staging and seeds list them in YAML, others name them in their SQL."""
         if relation not in self._columns:
             node = self._nodes[relation]
             if node["resource_type"] == "seed" or manifests.is_staging(node):

@@ -47,7 +47,7 @@ def model_named(manifest: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 def parents(manifest: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
     """The models and seeds that a node reads directly."""
-    return [manifest["nodes"][parent] for parent in node["depends_on"]["nodes"] if parent in manifest["nodes"]]
+    return [manifest["nodes"][parent] for parent in node["depends_on"].get("nodes", []) if parent in manifest["nodes"]]
 
 
 def meta(entry: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def is_staging(node: dict[str, Any]) -> bool:
 
 
 def available(node: dict[str, Any], column: str) -> Availability:
-    """When a column of a staging model is known. The one reader of `available`, since other models may one day want other answers.
+    """When a column of a staging model is known. The one reader of `available`, because a map per model may follow.
 
     Raises:
         SkewlessError: for a column without an entry, or one that does not say.
@@ -111,7 +111,7 @@ def ancestors(manifest: dict[str, Any], name: str) -> set[str]:
     """A node and all nodes that it descends from, by their unique ids; sources are none."""
     found, ahead = {name}, [name]
     while ahead:
-        parents_of_it = manifest["nodes"][ahead.pop()]["depends_on"]["nodes"]
+        parents_of_it = manifest["nodes"][ahead.pop()]["depends_on"].get("nodes", [])  # a seed has none
         new = {parent for parent in parents_of_it if parent in manifest["nodes"]} - found
         found |= new
         ahead += new

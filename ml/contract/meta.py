@@ -63,7 +63,7 @@ class DriftMeta:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainMeta:
-    """Settings of a training run that differ from the defaults of `ml.train.TrainConfig`. Options of the verb outrank them."""
+    """Settings of a training run that differ from the defaults of `ml.train.TrainConfig`. Options of the verb take precedence."""
 
     epochs: int | None = key("Most passes over the train split.", None, low=1)
     patience: int | None = key("Epochs without a better validation error after which training stops.", None, low=1)
@@ -149,7 +149,7 @@ class SimulateMeta:
 
 @dataclass(frozen=True, kw_only=True)
 class IngestMeta:
-    """How the files of a raw table are written and where they are found. A table's keys outrank those of its source."""
+    """How the files of a raw table are written and where they are found. A table's keys take precedence over those of its source."""
 
     delimiter: str = key("Character between two fields.", ",")
     quoted: bool = key("Whether fields may be enclosed in double quotes.", True)

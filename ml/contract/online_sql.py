@@ -12,16 +12,16 @@ from sqlglot.optimizer.scope import traverse_scope
 
 from ml.contract import Contract
 from ml.contract import manifest as manifests
-from ml.contract.request_rules import at_the_door
+from ml.contract.request_rules import for_requests
 from ml.contract.row_wise import DIALECT, not_of_one_row
 from ml.errors import SkewlessError
 
 
 def complete(contract: Contract, manifest: dict[str, Any]) -> Contract:
-    """The contract with its online SQL and with the conditions of the rules that hold at the door.
+    """The contract with its online SQL and with the conditions of the rules that are enforced on requests.
 
     Raises:
-        SkewlessError: for a feature table that is no expression over one request row and its lookups.
+        SkewlessError: for a feature table that is not an expression over one request row and its lookups.
     """
     node = manifests.features_node(manifest, contract.project)
     request = manifests.model_named(manifest, contract.request_relation)
@@ -31,7 +31,7 @@ def complete(contract: Contract, manifest: dict[str, Any]) -> Contract:
         lookup = manifests.model_named(manifest, name) or next(n for n in manifest["nodes"].values() if n["name"] == name)
         schema[name] = _column_types(lookup)
     path = [model["compiled_code"] for model in manifests.checked_path(manifest, request)]
-    rules = tuple(at_the_door(rule, path, contract) for rule in contract.rules) if path else contract.rules
+    rules = tuple(for_requests(rule, path, contract) for rule in contract.rules) if path else contract.rules
     return replace(contract, online_sql=online_sql(node["compiled_code"], contract, schema), rules=rules)
 
 
@@ -70,7 +70,7 @@ def parsed(sql: str, relation: str) -> exp.Expr:
         return sqlglot.parse_one(sql, read=DIALECT)
     except sqlglot.errors.SqlglotError as error:
         raise SkewlessError(
-            f"the SQL of {relation} cannot be read: {str(error).splitlines()[0]}", "write it in the common part of SQL"
+            f"the SQL of {relation} cannot be read: {str(error).splitlines()[0]}", "write it in SQL that DuckDB and sqlglot both read"
         ) from error
 
 
@@ -84,7 +84,7 @@ def _refuse(tree: exp.Expr, relation: str) -> None:
 
 
 def _name_tables(tree: exp.Expr, relation: str, schema: dict[str, object]) -> None:
-    """Take database and schema off every table, which must be the request relation, a lookup, or a name of the query's own."""
+    """Take database and schema off every table, which must be the request relation, a lookup, or a CTE of the query."""
     own = {cte.alias for cte in tree.find_all(exp.CTE)}
     for table in tree.find_all(exp.Table):
         if not table.db and table.name in own and isinstance(table.this, exp.Identifier):
@@ -112,7 +112,7 @@ def _require_joins(tree: exp.Expr, relation: str) -> None:
         )
         if join.side != "LEFT" or not equal:
             raise SkewlessError(
-                f"{relation} joins otherwise than by a left join on equal columns: {_short(join)}",
+                f"{relation} joins other than by a left join on equal columns: {_short(join)}",
                 "join a lookup, by columns of its own that equal columns of the request",
             )
 

@@ -1,4 +1,4 @@
-"""Rules at the door: the conditions of a checked model that a request can be judged by."""
+"""Rules for requests: the conditions of a checked model that can be enforced on a request."""
 
 from dataclasses import replace
 
@@ -9,11 +9,11 @@ from ml.contract import Contract, Rule
 from ml.contract.row_wise import DIALECT, not_of_one_row
 
 
-def at_the_door(rule: Rule, path: list[str], contract: Contract) -> Rule:
+def for_requests(rule: Rule, path: list[str], contract: Contract) -> Rule:
     """The rule with its condition, where that reads nothing but inputs, and those reach the request relation unchanged.
 
     `path` is the compiled SQL of the models from the one with the rule to the request relation, both included.
-    In doubt it stays in the warehouse: a rule that is missing at the door is listed by `skewless check`, a wrong one would refuse.
+    When unsure it stays in the warehouse: `skewless check` lists a rule that is missing on requests; a wrong one would refuse good rows.
     """
     steps = _steps(path[0])
     for index, select in enumerate(steps):

@@ -1,4 +1,4 @@
-"""What makes an expression more than a function of one row: windows, aggregates, clocks, dice, time zones."""
+"""What makes an expression more than a function of one row: windows, aggregates, clocks, random values, time zones."""
 
 import functools
 

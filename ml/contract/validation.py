@@ -130,7 +130,7 @@ def _members(hint: Any) -> list[Any]:
 
 
 def _value(hint: Any, raw: Any, bounds: Mapping[str, Any], place: Place, problems: list[Problem], key: str) -> Any:
-    """A value as its type wants it: the first member of a union that it fits."""
+    """A value in its declared type: the first member of a union that it fits."""
     members = _members(hint)
     for member in members:
         attempt: list[Problem] = []

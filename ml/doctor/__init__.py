@@ -1,4 +1,4 @@
-"""Is all in order? The machine and the installation; what is stored is asked of inspection.py."""
+"""Checks of the machine and the installation; inspection.py checks what is stored."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ from ml.errors import SkewlessError
 from ml.storage import Storage
 
 PORT = 3000
-DISK_LOW, DISK_LEAST = 5_000_000_000, 500_000_000
+LOW_DISK_BYTES, MIN_DISK_BYTES = 5_000_000_000, 500_000_000
 MEMORY_LOW = 2_000_000_000
 Progress = Callable[[str, float, float], None]
 
@@ -53,9 +53,9 @@ def examine(where: Storage, checkout: Path, projects: list[str], deep: bool, pro
             found.append(Check(name, "fail", str(error), error.hint))
         except ImportError as error:
             found.append(Check(name, "fail", f"cannot be looked at: {error}", "install the project again: make setup"))
-        except Exception as error:  # whatever is broken must not keep the other checks from being made
+        except Exception as error:  # a broken check must not prevent the others
             said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            found.append(Check(name, "fail", f"cannot be looked at: {said}", "mend or delete what is named"))
+            found.append(Check(name, "fail", f"cannot be checked: {said}", "fix or delete what is named"))
     return found
 
 
@@ -90,19 +90,19 @@ def _packages(checkout: Path) -> Iterator[Check]:
 
 def _programs() -> Iterator[Check]:
     missing = [name for name in ("dbt", "bentoml") if not Path(sys.executable).with_name(name).exists()]
-    problems = [f"there is no {name} beside {sys.executable}" for name in missing]
-    yield judged("programs", problems, "dbt and bentoml stand beside the interpreter", "install the project again: make setup")
+    problems = [f"there is no {name} next to {sys.executable}" for name in missing]
+    yield judged("programs", problems, "dbt and bentoml are next to the interpreter", "install the project again: make setup")
 
 
 def _disk(where: Storage) -> Iterator[Check]:
     free = storage.free_bytes(where)
-    status = "fail" if free < DISK_LEAST else "warn" if free < DISK_LOW else "ok"
+    status = "fail" if free < MIN_DISK_BYTES else "warn" if free < LOW_DISK_BYTES else "ok"
     do = "" if status == "ok" else "free some space, or set SKEWLESS_ROOT to a folder on another disk"
     yield Check("disk", status, f"{free / 1e9:.1f} GB free at the storage root", do)
 
 
 def _memory(where: Storage) -> Iterator[Check]:
-    """What is available now, beside the most that a step has needed here."""
+    """What is available now, with the most that a step has needed here."""
     try:
         text = Path("/proc/meminfo").read_text()
         available = int(re.findall(r"MemAvailable:\s+(\d+)", text)[0]) * 1024
@@ -170,7 +170,7 @@ def _locks(where: Storage, projects: list[str]) -> Iterator[Check]:
     keys = {where.own("build.lock"): "builds", **{f"raw/{project}/.lock": f"ingests of {project}" for project in projects}}
     held = [f"{what} wait for {who}" for key, what in keys.items() if (who := storage.holder(where, key))]
     do = "wait for it, or end that process; a second workspace builds at the same time"
-    yield judged("locks", held, "nobody builds or ingests", do, "warn")
+    yield judged("locks", held, "no build or ingest is running", do, "warn")
 
 
 def _leftovers(where: Storage, projects: list[str]) -> Iterator[Check]:
@@ -181,7 +181,7 @@ def _leftovers(where: Storage, projects: list[str]) -> Iterator[Check]:
     for project in projects:
         names = storage.names(where, where.own(project, "runs"))
         problems += [f"{name} of {project} is not finished" for name in names if name.endswith(".checkpoint")]
-    do = "the next write removes folders of killed processes, skewless train goes on from a checkpoint; delete others by hand"
+    do = "the next write removes folders of killed processes, skewless train continues from a checkpoint; delete others by hand"
     yield judged("leftovers", problems, "none", do, "warn")
 
 

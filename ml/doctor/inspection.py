@@ -1,4 +1,4 @@
-"""Does what is stored agree with its records? Raw loads, snapshots, runs, bundles, champion, ledger."""
+"""Checks that stored artifacts agree with their records: raw loads, snapshots, runs, bundles, champion, ledger."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -51,19 +51,19 @@ def ledger_rows(where: Storage) -> tuple[list[Entry], list[str]]:
         try:
             rows.append(records.from_json(Entry, storage.read_json(where, where.own("ledger", name))))
         except (SkewlessError, OSError, UnicodeDecodeError):
-            bad.append(f"{name} is no row")
+            bad.append(f"{name} is not a row")
     return rows, bad
 
 
 def _raw(where: Storage, checkout: Path, project: str, deep: bool) -> Iterator[Check]:
     """Every load has its file and its record, and they agree in rows; deep: every row can be read."""
-    from ml.ingest import raw_tables, standing
+    from ml.ingest import raw_tables, stored_loads
 
     problems, old, loads, rows = [], [], 0, 0
     for table in raw_tables(checkout, project):
         records_key = f"raw/{project}/_loads/{table.name}"
         try:
-            files = standing(where, table)
+            files = stored_loads(where, table)
         except (OSError, ValueError) as refused:
             problems.append(f"a file of {table.name} cannot be read: {str(refused).splitlines()[0][:160]}")
             continue
@@ -140,7 +140,7 @@ def _runs(where: Storage, project: str, deep: bool) -> Iterator[Check]:
         if "training.json" not in missing and storage.read_json(where, f"{key}/{identity}/training.json").get("id") != identity:
             problems.append(f"{identity}: training.json is of another run")
         if "weights.safetensors" not in missing and not _whole_weights(folder / "weights.safetensors"):
-            problems.append(f"{identity}: weights.safetensors is cut short or no weights")
+            problems.append(f"{identity}: weights.safetensors is truncated or holds no weights")
         for name, value in packaged.get(identity, {}).items():
             if name in RUN_FILES and name not in missing and hash_file(folder / name) != value:
                 problems.append(f"{identity}: {name} is not what was packaged")
@@ -222,9 +222,9 @@ def _champion(where: Storage, project: str) -> Iterator[Check]:
     yield Check(name, "ok", f"{record['version']} verifies, with a receipt for this code; champion since {since}")
 
 
-def _differing(folder: Path, recorded: dict[str, str], beside: str, deep: bool) -> list[str]:
-    """What is missing, different or (unless `beside` is *) too much in a folder of recorded files."""
+def _differing(folder: Path, recorded: dict[str, str], allowed: str, deep: bool) -> list[str]:
+    """What is missing, different or (unless `allowed` is *) too much in a folder of recorded files."""
     found = hash_tree(folder) if deep else {path.relative_to(folder).as_posix(): "" for path in folder.rglob("*") if path.is_file()}
     wrong = [f"{name} is missing" for name in recorded if name not in found]
     wrong += [f"{name} is not what was written" for name, value in recorded.items() if deep and found.get(name, value) != value]
-    return wrong + [f"{name} does not belong there" for name in found if beside != "*" and name not in recorded and name != beside]
+    return wrong + [f"{name} does not belong there" for name in found if allowed != "*" and name not in recorded and name != allowed]

@@ -1,7 +1,7 @@
-"""The champion's reference against what it has answered since: windows, live error, a verdict that explains itself.
+"""The champion's reference against what it has answered since: windows, live error, and a verdict with its reasons.
 
 `source` makes one table of what is judged, `whole` and `series` compare it with the reference, `finding` says what
-moved, `outcomes` keeps what came true, `live` measures the error, `page` is Evidently's.
+moved, `outcomes` stores known truths, `live` measures the error, `page` is Evidently's.
 """
 
 import json
@@ -19,13 +19,13 @@ from ml import provenance, records, storage
 from ml.contract import Contract
 from ml.drift import finding, live, outcomes, page, series, source, whole
 from ml.drift.record import Record
-from ml.drift.source import LEAST_ROWS
+from ml.drift.source import MIN_ROWS
 from ml.errors import GateError, UsageError
 from ml.places import Places
 from ml.results import Metrics
 from ml.storage import Storage
 
-__all__ = ["LEAST_ROWS", "Asked", "Findings", "drift"]
+__all__ = ["MIN_ROWS", "Asked", "Findings", "drift"]
 Progress = Callable[[str, float, float], None]
 
 
@@ -57,12 +57,12 @@ class Findings:
 def drift(where: Storage, project: str, bundle: Path, asked: Asked, progress: Progress) -> Findings:
     """Compare what the champion has answered with its reference sample, as a whole and window by window.
 
-    It is drift when the newest complete window with LEAST_ROWS rows has drifted, or the whole, or when the live error of either lies
-    beyond chance above that on test. An older window that drifted is history: it is shown in the series and is no verdict.
+    It is drift when the newest complete window with MIN_ROWS rows has drifted, or the whole, or when the live error of either is
+    above that on test beyond chance. An older window that drifted is shown in the series and does not decide the verdict.
     Thresholds are data: `meta.ml.drift` of the feature table, `drift` of a column.
 
     Raises:
-        GateError: with fewer than LEAST_ROWS rows to judge.
+        GateError: with fewer than MIN_ROWS rows to judge.
     """
     contract = contracts.load(bundle / "contract.json")
     if asked.replay and asked.outcomes:
@@ -83,11 +83,11 @@ def drift(where: Storage, project: str, bundle: Path, asked: Asked, progress: Pr
             judged = source.from_snapshot(opened, frozen, bundle, contract, progress)
         else:
             judged = source.from_log(opened, log, kept, contract)
-        if judged.rows < LEAST_ROWS:
-            too_few = f"the champion {bundle.name} of {project} has logged {judged.rows} predictions; drift needs {LEAST_ROWS}"
+        if judged.rows < MIN_ROWS:
+            too_few = f"the champion {bundle.name} of {project} has logged {judged.rows} predictions; drift needs {MIN_ROWS}"
             hint = f"serve some: skewless serve {project}; or judge what is already known: skewless drift {project} --replay"
             if frozen:
-                too_few = f"there are {judged.rows} {judged.name}; drift needs {LEAST_ROWS}"
+                too_few = f"there are {judged.rows} {judged.name}; drift needs {MIN_ROWS}"
                 hint = "set the cut in the vars of dbt_project.yml earlier, or ingest later data"
             raise GateError(too_few, hint)
         reference = pq.read_table(bundle / "reference.parquet")
@@ -130,9 +130,9 @@ def _judge(
     unit = window or series.choose_unit(opened)
     usual: dict[str, float] = {}
     count = series.count(opened, unit)
-    if count > series.MOST_ASKED:
+    if count > series.MAX_WINDOWS_ASKED:
         hint = f"choose longer ones, such as {series.choose_unit(opened)}"
-        raise UsageError(f"these rows have {count:,} windows of one {unit}, more than {series.MOST_ASKED}", hint)
+        raise UsageError(f"these rows have {count:,} windows of one {unit}, more than {series.MAX_WINDOWS_ASKED}", hint)
     if count > 1 and source.add_training_rows(opened, where, bundle, contract, progress):
         usual = series.usual_scores(opened, contract, reference, unit)
     error, by_window = live.live(opened, contract, unit, test)

@@ -1,4 +1,4 @@
-"""The error of predictions whose truth is known by now, beside the error on the test split."""
+"""The error of predictions whose truth is known by now, with the error on the test split."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,8 +9,8 @@ import numpy as np
 from ml.contract import Contract
 from ml.drift.finding import number
 from ml.drift.record import Live
-from ml.drift.source import LEAST_ROWS
-from ml.metrics import LEAST_GROUPS, Interval, SplitMetrics, interval, redrawn, summaries, summary
+from ml.drift.source import MIN_ROWS
+from ml.metrics import MIN_GROUPS, Interval, SplitMetrics, interval, redrawn, summaries, summary
 
 LOSS = "ln(greatest(case when _truth > 0.5 then prediction else 1 - prediction end, 1e-12))"
 SUMS = {
@@ -24,7 +24,7 @@ def live(opened: duckdb.DuckDBPyConnection, contract: Contract, unit: str, test:
     """The live error over all judged rows, or None where no truth is known; and that of each window by its beginning.
 
     Regression: RMSE, MAE and the coverage of the intervals. Binary: log loss and Brier score. One scan of SQL sums the
-    losses by window, group and hour. Intervals resample whole groups (days, for a log) where there are LEAST_GROUPS of
+    losses by window, group and hour. Intervals resample whole groups (days, for a log) where there are MIN_GROUPS of
     them, hours where there are so many of those, and are left out otherwise: neighbours in time err alike.
     """
     rows = opened.execute(f"""
@@ -45,7 +45,7 @@ def _measure(rows: list[tuple[Any, ...]], contract: Contract, test: SplitMetrics
     """`rows`: group, hour, count and three sums of each block."""
     counts, losses, seconds = (np.array([row[index] for row in rows], float) for index in (2, 3, 4))
     total, task = int(counts.sum()), contract.task
-    blocks = next((kind for kind in (0, 1) if len({row[kind] for row in rows}) >= LEAST_GROUPS), None)
+    blocks = next((kind for kind in (0, 1) if len({row[kind] for row in rows}) >= MIN_GROUPS), None)
     between = resampled = coverage = None
     if blocks is not None:
         _, index = np.unique([str(row[blocks]) for row in rows], return_inverse=True)
@@ -64,8 +64,8 @@ def _measure(rows: list[tuple[Any, ...]], contract: Contract, test: SplitMetrics
 
 
 def _against(found: Interval | None, test: Interval, rows: int) -> str:
-    """worse or better when the intervals do not meet; like where they do, unknown where there is none."""
-    if found is None or rows < LEAST_ROWS:
+    """worse or better when the intervals do not overlap; like where they do, unknown where there is none."""
+    if found is None or rows < MIN_ROWS:
         return "unknown"
     return "worse" if found[0] > test[1] else "better" if found[1] < test[0] else "like"
 

@@ -1,4 +1,4 @@
-"""What came true: files of prediction ids and truths, kept as Parquet, each once."""
+"""Outcomes: files of prediction ids and truths, stored as Parquet, each once."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Progress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True)
 class Kept:
-    """A kept file: its id (the hash of its bytes), and whether it stood already."""
+    """A kept file: its id (the hash of its bytes), and whether it was stored already."""
 
     id: str
     unchanged: bool
@@ -97,7 +97,7 @@ def describe(opened: duckdb.DuckDBPyConnection, log: Path, kept: list[str]) -> l
 
 
 def sentence(about: OutcomesFile) -> str:
-    """What became of a file, for the one who gave it."""
+    """How many rows of a file were kept, as a sentence."""
     parts = [f"{about.rows:,} rows of {about.file}"]
     for count, examples, text in (
         (about.duplicates, about.duplicates_ids, "repeat an id (the last one counts)"),

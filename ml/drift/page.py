@@ -1,4 +1,4 @@
-"""Evidently's page, for those who want to dig."""
+"""Evidently's page, for details."""
 
 from pathlib import Path
 

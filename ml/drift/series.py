@@ -2,7 +2,7 @@
 
 Exact: rows, means, standard deviations, shares, missing values, and the distance of categories. Binned: the distance of a
 numerical column. Its distribution is counted at BINS quantiles of the reference and at BINS even steps; between two edges
-it counts as even, beyond the first and the last its distance is exact again. A window's score so lies within one step, a
+it counts as even, beyond the first and the last its distance is exact again. So a window's score is within one step, a
 BINS-th of the reference's range, of the exact one, and within a hundredth or two where the values are smooth.
 """
 
@@ -19,30 +19,30 @@ import pyarrow.compute as pc
 from ml.contract import Column, Contract
 from ml.drift.finding import UNSEEN, Side, finding, judged_columns, threshold, verdict
 from ml.drift.record import Window
-from ml.drift.source import LEAST_ROWS
+from ml.drift.source import MIN_ROWS
 from ml.drift.whole import NOISELESS_ROWS, PERMUTATIONS
 
 UNITS = ("hour", "day", "week", "month")
-MOST_WINDOWS = 30
-STRAY = 0.1  # the share of rows that may lie in windows too small to be compared
-MOST_ASKED = 400  # a record of more could not be read by anybody
-MOST_USUAL = 200
-LEAST_WINDOWS = 5
+MAX_WINDOWS = 30
+STRAY = 0.1  # the share of rows that may be in windows too small to be compared
+MAX_WINDOWS_ASKED = 400  # a record of more could not be read by anybody
+MAX_USUAL_WINDOWS = 200
+MIN_WINDOWS = 5
 WHOLE = 0.9
 BINS = 64
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def choose_unit(opened: duckdb.DuckDBPyConnection) -> str:
-    """The finest unit that cuts the rows into at most MOST_WINDOWS windows, nine tenths of the rows in windows of
-    LEAST_ROWS or more; months where none does.
+    """The finest unit that cuts the rows into at most MAX_WINDOWS windows, nine tenths of the rows in windows of
+    MIN_ROWS or more; months where none does.
     """
     for unit in UNITS:
         ((windows, rows, held),) = opened.execute(f"""
-            select count(*), coalesce(sum(rows), 0), coalesce(sum(rows) filter (rows >= {LEAST_ROWS}), 0)
+            select count(*), coalesce(sum(rows), 0), coalesce(sum(rows) filter (rows >= {MIN_ROWS}), 0)
             from (select count(*) as rows from judged where _at is not null group by date_trunc('{unit}', _at))
         """).fetchall()
-        if windows <= MOST_WINDOWS and held >= (1 - STRAY) * rows:
+        if windows <= MAX_WINDOWS and held >= (1 - STRAY) * rows:
             return unit
     return UNITS[-1]
 
@@ -53,13 +53,13 @@ def count(opened: duckdb.DuckDBPyConnection, unit: str) -> int:
 
 
 def usual_scores(opened: duckdb.DuckDBPyConnection, contract: Contract, reference: pa.Table, unit: str) -> dict[str, float]:
-    """By column, the score that 95 % of the training windows of this unit stay below; empty with fewer than LEAST_WINDOWS.
+    """By column, the score that 95 % of the training windows of this unit stay below; empty with fewer than MIN_WINDOWS.
 
-    Every week has weather of its own, so every week lies apart from the year; a window has moved where it lies further
-    off than weeks that the network learned from. `opened` has the relation `training`.
+    Every week has its own conditions and so differs from the year; a window has moved where it differs more than the
+    weeks that the network was trained on. `opened` has the relation `training`.
     """
     compared = [one for one in windows(opened, contract, reference, unit, {}, "training") if one.judged]
-    if len(compared) < LEAST_WINDOWS:
+    if len(compared) < MIN_WINDOWS:
         return {}
     names = [found.name for found in compared[0].findings]
     scores = np.array([[found.score for found in one.findings] for one in compared])
@@ -69,10 +69,10 @@ def usual_scores(opened: duckdb.DuckDBPyConnection, contract: Contract, referenc
 def windows(
     opened: duckdb.DuckDBPyConnection, contract: Contract, reference: pa.Table, unit: str, usual: dict[str, float], relation: str = "judged"
 ) -> list[Window]:
-    """One record a window, oldest first. One with fewer than LEAST_ROWS rows has its means, and no scores.
+    """One record a window, oldest first. One with fewer than MIN_ROWS rows has its means, and no scores.
 
     Weeks begin on Monday. `to` is where the next window begins. A window is complete when rows come after it, or reach
-    into its last tenth: half a week is no week, and lies apart from whole ones for that alone. `usual`: what `usual_scores` gave.
+    into its last tenth: half a week differs from whole ones for that alone. `usual`: what `usual_scores` gave.
     """
     columns = judged_columns(contract)
     edges = {column.name: _edges(column, reference[column.name]) for column in columns}
@@ -93,7 +93,7 @@ def windows(
     which = (
         "order by 1"
         if relation == "judged"
-        else f"having count(*) >= {LEAST_ROWS} order by md5(cast(begins as varchar)) limit {MOST_USUAL}"
+        else f"having count(*) >= {MIN_ROWS} order by md5(cast(begins as varchar)) limit {MAX_USUAL_WINDOWS}"
     )
     result = opened.execute(
         f"select cast({start} as timestamp) as begins, cast({start} + interval 1 {unit} as timestamp), max(_at), count(*), "
@@ -130,7 +130,7 @@ def _window(
             values = [*edges[column.name], UNSEEN]
             shares = {name: count / present for name, count in zip(values, after.tolist(), strict=True) if count}
             now, distance = Side(rows, 1 - present / rows, shares=shares), _jensen_shannon
-        enough = rows >= LEAST_ROWS and present > 0 and counts.sum() > 0
+        enough = rows >= MIN_ROWS and present > 0 and counts.sum() > 0
         limit = threshold(contract, column)
         score = float(distance(counts / counts.sum(), after / present)) if enough else 0.0
         noise = usual.get(column.name, 0.0)
@@ -143,7 +143,7 @@ def _window(
         newest=newest.isoformat(),
         rows=rows,
         complete=True,
-        judged=verdict(contract, found) if rows >= LEAST_ROWS else None,
+        judged=verdict(contract, found) if rows >= MIN_ROWS else None,
         findings=tuple(found),
         live=None,
     )
@@ -176,7 +176,7 @@ def _cells(edges: np.ndarray, counted: dict[float, int], present: int) -> np.nda
 
 
 def _points(edges: np.ndarray, under: float, over: float) -> np.ndarray:
-    """The edges, and a point for each tail: as far out as its rows lie on average, which keeps the distance exact there."""
+    """The edges, and a point for each tail: as far out as its rows are on average, which keeps the distance exact there."""
     return np.concatenate([[edges[0] - under], edges, [edges[-1] + over]])
 
 

@@ -21,8 +21,8 @@ from ml.storage import Storage
 
 TYPES = {"text": "varchar", "integer": "bigint", "double": "double", "boolean": "boolean", "timestamp": "timestamp", "date": "date"}
 ANSWERS = ("prediction", "prediction_lower", "prediction_upper")
-LEAST_ROWS = 100  # fewer say nothing: not of a log, not of a window
-MEMORY = "1GB"  # beyond it DuckDB goes on in the scratch folder
+MIN_ROWS = 100  # fewer say nothing: not of a log, not of a window
+MEMORY = "1GB"  # beyond it DuckDB spills to the scratch folder
 TRAINING_ROWS = 200_000
 NAMES = {"request": "rows of requests", "smoke_test": "rows of the smoke test"}
 Progress = Callable[[str, float, float], None]
@@ -30,7 +30,7 @@ Progress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True)
 class Source:
-    """What stands in the relation `judged`: kind (request, smoke_test, out_of_time), its name in a sentence, and counts.
+    """What the relation `judged` holds: kind (request, smoke_test, out_of_time), its name in a sentence, and counts.
 
     Columns of `judged`: _id, _at (timestamp, or null), _group (what resampling keeps together), _truth (double, or null),
     the prediction, its bounds, and every feature.
@@ -55,8 +55,8 @@ def log_files(log: Path) -> list[str]:
 def from_log(opened: duckdb.DuckDBPyConnection, log: Path, truths: list[str], contract: Contract) -> Source:
     """The prediction log of one version. `_at` is when it was asked, in UTC: a request does not carry the time of its event.
 
-    Requests are judged once there are LEAST_ROWS of them; until then, the held-back rows of the smoke test. A line that
-    is no JSON, or that has no prediction_id, is counted and left out. `truths`: the files that `outcomes` keeps.
+    Requests are judged once there are MIN_ROWS of them; until then, the held-back rows of the smoke test. A line that
+    is not JSON, or that has no prediction_id, is counted and left out. `truths`: the files that `outcomes` keeps.
     """
     names = [column.name for column in contract.features]
     columns = {"prediction_id": "varchar", "predicted_at": "varchar", "source": "varchar", **dict.fromkeys(ANSWERS, "double")}
@@ -71,7 +71,7 @@ def from_log(opened: duckdb.DuckDBPyConnection, log: Path, truths: list[str], co
     _keep_truth(opened, truths, contract)
     ((unreadable,),) = opened.execute("select count(*) - count(prediction_id) from logged").fetchall()
     counts = dict(opened.execute("select source, count(*) from logged where prediction_id is not null group by source").fetchall())
-    kind = "smoke_test" if counts.get("request", 0) < LEAST_ROWS <= counts.get("smoke_test", 0) else "request"
+    kind = "smoke_test" if counts.get("request", 0) < MIN_ROWS <= counts.get("smoke_test", 0) else "request"
     opened.execute(f"""
         create view judged as
         select logged.prediction_id as _id, try_cast(predicted_at as timestamp) as _at,
@@ -192,5 +192,5 @@ def _quoted(name: str) -> str:
 
 
 def log_state(log: Path) -> list[Any]:
-    """What tells one state of a log from another: BentoML only ever appends to its files."""
+    """What distinguishes one state of a log from another: BentoML only ever appends to its files."""
     return [[Path(path).name, Path(path).stat().st_size] for path in log_files(log)]

@@ -76,10 +76,10 @@ def _jensen_shannon(left: np.ndarray, right: np.ndarray) -> float:
 
 
 def _noise(distance: Distance, left: np.ndarray, right: np.ndarray) -> float:
-    """The distance that 95 % of random splits of the pooled rows stay below: few rows lie apart by chance alone."""
+    """The distance that 95 % of random splits of the pooled rows stay below: few rows differ by chance alone."""
     if min(len(left), len(right)) >= NOISELESS_ROWS:
         return 0.0
-    # The smaller side makes the noise; ten thousand rows of the larger stand for all.
+    # The smaller side makes the noise; ten thousand rows of the larger represent all.
     left, right = (side[:: max(1, len(side) // (2 * NOISELESS_ROWS))] for side in (left, right))
     pooled, generator = np.concatenate([left, right]), np.random.default_rng(0)
     draws = []

@@ -1,4 +1,4 @@
-"""What a trained network is worth: errors by split and slice beside the baselines on the same rows, and the project's gates."""
+"""Errors of a trained network by split and slice, with those of the baselines on the same rows, and the project's gates."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Which features earn their place: what the validation error loses when one, or a family of them, is shuffled among the rows.
+"""Permutation importance: how much the validation error grows when a feature, or a family of them, is shuffled among the rows.
 
 A shuffled feature keeps its values and loses its meaning, so the network need not be trained again (Breiman, Random
 forests, 2001). The test split is not read. Features that say the same thing hide each other; families show that.
@@ -25,7 +25,7 @@ Progress = Callable[[str, float, float], None]
 
 
 def ablate(where: Storage, project: str, run: str, progress: Progress) -> tuple[Ablation, bool]:
-    """What each feature and each family is worth to a run, and whether it was known already."""
+    """The importance of each feature and each family in a run, and whether it was known already."""
     places = Places(where, project)
     trained, snapshot = storage.fetch(where, places.run(run)), snapshot_of(places, run)
     code, key = provenance.key("ml.evaluate.permutation", run=hash_tree(trained), snapshot=snapshot), places.ablation(run)

@@ -1,4 +1,4 @@
-"""The slices of a project: parts of its rows whose errors are told apart."""
+"""The slices of a project: parts of its rows whose errors are reported separately."""
 
 import itertools
 import math

@@ -1,7 +1,7 @@
-"""Files to raw Parquet: every business column stays text as the file spells it, beside where it came from.
+"""Files to raw Parquet: every business column stays text as the file spells it, with where it came from.
 
 `source` finds the files that the caller means, `piece` opens them however they are packed, `layout` says which raw table a
-header belongs to, `text` reads the rows and keeps the rejects. Here is what makes a load of them: it stands whole or not at all.
+header belongs to, `text` reads the rows and keeps the rejects. This module makes a load of them, which is stored whole or not at all.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class Load:
 
 
 def ensure_empty_tables(where: Storage, checkout: Path, projects: list[str]) -> None:
-    """Leave an empty typed Parquet file in every raw table, and of predictions, so that `dbt build` never fails for want of files."""
+    """Leave an empty typed Parquet file in every raw table, and of predictions, so that `dbt build` works without files."""
     for table in (table for project in projects for table in raw_tables(checkout, project)):
         key = f"{table.key}/_empty.parquet"
         if not storage.exists(where, key) or pq.read_schema(storage.fetch(where, key)) != table.schema:
@@ -65,16 +65,16 @@ def ensure_empty_tables(where: Storage, checkout: Path, projects: list[str]) -> 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one call read, and the documents that it left alone because they share no column with any table."""
+    """What one call read, and the documents that it skipped because they share no column with any table."""
 
     loads: list[Load]
     documents: list[str]
 
 
-def ingest(where: Storage, checkout: Path, project: str, sources: list[str], progress: Progress, beside: bool = False) -> Ingested:
-    """Read files into their raw tables: those given, told apart by their headers, or those that the project declares.
+def ingest(where: Storage, checkout: Path, project: str, sources: list[str], progress: Progress, keep_both: bool = False) -> Ingested:
+    """Read files into their raw tables: those given, recognised by their headers, or those that the project declares.
 
-    A file of the same name as an earlier one of its table, with other content, takes that one's place; with `beside` both stay.
+    A file of the same name as an earlier one of its table, with other content, takes that one's place; with `keep_both` both stay.
 
     Raises:
         SkewlessError: for a missing file, or a header that no declared table has, naming the difference.
@@ -90,8 +90,8 @@ def ingest(where: Storage, checkout: Path, project: str, sources: list[str], pro
             pairs = _recognised(source.find(sources, scratch, downloads, progress), tables, documents)
         else:
             pairs = iter(_declared(tables, checkout))
-        there = {table.name: standing(where, table) for table in tables}
-        loads = [_load(where, table, piece, there[table.name], beside, progress) for table, piece in pairs]
+        there = {table.name: stored_loads(where, table) for table in tables}
+        loads = [_load(where, table, piece, there[table.name], keep_both, progress) for table, piece in pairs]
     if not loads:
         raise SkewlessError(
             f"none of {len(documents)} files is a table of {project}: {', '.join(documents[:5])}"
@@ -102,14 +102,14 @@ def ingest(where: Storage, checkout: Path, project: str, sources: list[str], pro
     return Ingested(loads, documents)
 
 
-def stand_in(checkout: Path, project: str) -> SimulateMeta | None:
-    """The simulation that a project declares in place of files that are too large to come with it."""
+def declared_simulation(checkout: Path, project: str) -> SimulateMeta | None:
+    """The simulation that is used where a project's files are too large to be included."""
     return next((table.simulate for table in raw_tables(checkout, project) if table.simulate), None)
 
 
 def load_ids(where: Storage, checkout: Path, project: str) -> list[str]:
     """`table/load id` of everything in the project's raw tables, sorted."""
-    return sorted(f"{table.name}/{load}" for table in raw_tables(checkout, project) for load in standing(where, table))
+    return sorted(f"{table.name}/{load}" for table in raw_tables(checkout, project) for load in stored_loads(where, table))
 
 
 def loads(where: Storage, checkout: Path, project: str) -> list[Load]:
@@ -117,7 +117,7 @@ def loads(where: Storage, checkout: Path, project: str) -> list[Load]:
     found = [
         Load(**{"lines": 0, **record})
         for table in raw_tables(checkout, project)
-        for load in standing(where, table)
+        for load in stored_loads(where, table)
         if (record := storage.read_json(where, _record_key(table, load)))
     ]
     return sorted(found, key=lambda load: (load.table, load.file))
@@ -128,7 +128,7 @@ def remove(where: Storage, checkout: Path, project: str, unwanted: Callable[[Loa
     tables = {table.name: table for table in raw_tables(checkout, project)}
     for load in filter(unwanted, loads(where, checkout, project)):
         table = tables[load.table]
-        storage.remove(where, f"{table.key}/{standing(where, table)[load.load_id]}.parquet")
+        storage.remove(where, f"{table.key}/{stored_loads(where, table)[load.load_id]}.parquet")
         storage.remove(where, _record_key(table, load.load_id))
         storage.remove(where, _reject_key(table, load.load_id))
 
@@ -149,7 +149,7 @@ def _declared(tables: list[RawTable], checkout: Path) -> list[tuple[RawTable, Pi
     return pairs
 
 
-def standing(where: Storage, table: RawTable) -> dict[str, str]:
+def stored_loads(where: Storage, table: RawTable) -> dict[str, str]:
     """The loads in a raw table: the name of the file, without its suffix, by load id.
 
     The footer says whose rows a file holds, so that a file that takes another's place does so in one rename.
@@ -163,7 +163,7 @@ def standing(where: Storage, table: RawTable) -> dict[str, str]:
     return found
 
 
-def _load(where: Storage, table: RawTable, piece: Piece, there: dict[str, str], beside: bool, progress: Progress) -> Load:
+def _load(where: Storage, table: RawTable, piece: Piece, there: dict[str, str], keep_both: bool, progress: Progress) -> Load:
     size = piece.path.stat().st_size if piece.path.exists() else 0
     read = content(piece, lambda done: progress(f"reading {piece.name}", done, 0 if piece.member else size))
     record = storage.read_json(where, _record_key(table, read.id))
@@ -172,12 +172,12 @@ def _load(where: Storage, table: RawTable, piece: Piece, there: dict[str, str], 
         return Load(**{"lines": record["rows"] + record["rejects"], **record, "unchanged": True})
     if not read.is_utf8 and table.quoted:
         raise SkewlessError(f"{piece.shown} cannot be read: it is not UTF-8", "save it as UTF-8, or check that the file is whole")
-    replaced = None if beside else _of_the_same_name(where, table, piece, there)
+    replaced = None if keep_both else _of_the_same_name(where, table, piece, there)
     stem = there[replaced] if replaced else read.id
     load = Load(table.name, piece.name, read.id, 0, 0, 0, read.bytes, replaced)
 
     def fill(target: Path) -> None:
-        """Rows, then rejects, then the record; the rename of the rows comes last and says that all of it stands."""
+        """Rows, then rejects, then the record; the rename of the rows comes last and marks all of it as complete."""
         nonlocal load
         rejects: list[dict[str, Any]] = []
         rows = done = 0

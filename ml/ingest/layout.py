@@ -109,7 +109,7 @@ def require_header(piece: Piece, table: RawTable) -> None:
     found = header(piece, table.delimiter)
     if found != table.header:
         raise SkewlessError(
-            f"{piece.shown} is no {table.name} file: {_difference(found, table.header)}",
+            f"{piece.shown} is not a {table.name} file: {_difference(found, table.header)}",
             f"correct the file, or the columns of {table.name} in models/{table.project}/staging",
         )
 
@@ -140,4 +140,4 @@ def _difference(found: list[str], expected: list[str]) -> str:
     extra = [name for name in found if name not in expected]
     parts = [f"it lacks {', '.join(missing)}"] if missing else []
     parts += [f"it has {', '.join(map(repr, extra))} besides"] if extra else []
-    return " and ".join(parts) or "its columns stand in another order or twice"
+    return " and ".join(parts) or "its columns are in another order or repeated"

@@ -1,4 +1,4 @@
-"""One file's worth of rows, wherever it lies: plain, packed, or in an archive; and its bytes."""
+"""The rows of one file, wherever it is stored (plain, compressed or in an archive), and its bytes."""
 
 import bz2
 import codecs
@@ -21,7 +21,7 @@ PACKED = (".gz", ".bz2", ".zip")
 
 @dataclass(frozen=True)
 class Piece:
-    """A text or Parquet file: `name` stands in the books, `path` is where it lies, `member` names it in a zip there."""
+    """A text or Parquet file: `name` is recorded, `path` is where it is stored, `member` names it in a zip there."""
 
     name: str
     path: Path
@@ -33,7 +33,7 @@ class Piece:
 
     @property
     def plain_name(self) -> str:
-        """The name without what packs it: the same month, however it came."""
+        """The name without suffixes of compression: the same month, however it was delivered."""
         plain = self.name
         while plain.endswith(PACKED):
             plain = plain.rpartition(".")[0]
@@ -62,7 +62,7 @@ def opened(piece: Piece) -> IO[bytes]:
 
 @contextlib.contextmanager
 def readable(piece: Piece) -> Iterator[None]:
-    """Name the file in whatever its bytes make the readers say."""
+    """Name the file in the errors that its bytes cause in the readers."""
     try:
         yield
     except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, UnicodeDecodeError, pa.ArrowInvalid) as error:
@@ -71,7 +71,7 @@ def readable(piece: Piece) -> Iterator[None]:
             f"{piece.shown} cannot be read: {said}", "check that the file is whole, UTF-8, and closes its quotes"
         ) from error
     except OSError as error:
-        if error.errno is not None:  # the disk's business, not the file's
+        if error.errno is not None:  # an error of the disk, not of the file
             raise
         raise SkewlessError(f"{piece.shown} cannot be read: {error}", "check that the file is whole") from error
 
@@ -89,7 +89,7 @@ class Content:
 
 
 def content(piece: Piece, progress: Callable[[float], None] = lambda _: None) -> Content:
-    """Read a piece once; `progress` is told the unpacked bytes so far."""
+    """Read a piece once; `progress` gets the unpacked bytes so far."""
     digest, size, lines, last = hashlib.sha256(), 0, 0, b""
     decoder: codecs.IncrementalDecoder | None = None if piece.is_parquet else codecs.getincrementaldecoder("utf-8")()
     is_utf8 = True

@@ -18,7 +18,7 @@ Progress = Callable[[str, float, float], None]
 @dataclass(frozen=True)
 class Found:
     """A file to read. `is_named`: the caller named this very file, so that it must be one that a table declares; whatever
-    else stands in a folder or an archive may be a document.
+    else is in a folder or an archive may be a document.
     """
 
     piece: Piece
@@ -87,7 +87,7 @@ def _pieces(path: Path, scratch: Path, is_named: bool) -> Iterator[Found]:
         if member.endswith((".zip", ".gz", ".bz2", ".parquet")):
             copy = _unpacked(piece, scratch)
             yield from _pieces(copy, scratch, is_named=False)
-            copy.unlink()  # whoever asks for the next file is done with this one
+            copy.unlink()  # a caller that asks for the next file has finished with this one
         else:
             yield Found(piece, is_named and len(found) == 1)
 

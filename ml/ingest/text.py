@@ -1,4 +1,4 @@
-"""A text or Parquet file → record batches of its raw table; what is no row is kept with its line number and the reason."""
+"""A text or Parquet file → record batches of its raw table; a line that is not a row is kept with its number and the reason."""
 
 import re
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ def read_rows(piece: Piece, table: RawTable, load_id: str, rejects: list[dict[st
 
 
 class _Ascending:
-    """Membership of rising numbers, asked for in rising order; the source is read no further than was asked."""
+    """Membership in increasing numbers, asked for in increasing order; the source is read no further than was asked."""
 
     def __init__(self, numbers: Iterator[int]) -> None:
         self._numbers, self._last = numbers, -1
@@ -146,7 +146,7 @@ def _parquet_rows(piece: Piece, table: RawTable, load_id: str) -> Iterator[pa.Re
                 columns = [pc.fill_null(pc.cast(column, pa.string()), "") for column in batch.columns]
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise SkewlessError(
-                    f"{piece.shown} has a column that is no text: {str(error).splitlines()[0]}", "write its values as plain columns"
+                    f"{piece.shown} has a column that is not text: {str(error).splitlines()[0]}", "write its values as plain columns"
                 ) from error
             columns += [pa.repeat(pa.scalar(""), batch.num_rows)] * table.unnamed
             yield _with_provenance(columns, np.arange(next_row, next_row + batch.num_rows), piece.name, load_id, table)

@@ -101,7 +101,7 @@ def request_row(row: dict[str, Any]) -> dict[str, Any]:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
-    value.encode()  # a lone surrogate is no text
+    value.encode()  # a lone surrogate is not text
     return value
 
 
@@ -149,7 +149,7 @@ EXPECTED = {
 
 
 def describe(column: Column) -> dict[str, Any]:
-    """An input as clients are told of it."""
+    """An input as it is described to clients."""
     return {
         "name": column.name,
         "type": column.type,

@@ -1,6 +1,6 @@
 """The shape of a raw table before any rule exists: types, nulls, ranges, and what looks wrong.
 
-Each column is scanned once, alone, into its distinct texts and their counts; every question is then asked of those.
+Each column is scanned once, alone, into its distinct texts and their counts; everything else is computed from those.
 DuckDB counts within MEMORY and spills to disk beyond it.
 """
 
@@ -44,7 +44,7 @@ def sizes(where: Storage, tables: list[RawTable]) -> list[TableSize]:
 
 
 def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[Profile, str, bool]:
-    """The profile of a raw table, the key where it lies, and whether it stood already: same loads, same code.
+    """The profile of a raw table, the key where it is stored, and whether it was stored already: same loads, same code.
 
     Raises:
         UsageError: where nothing has been ingested into the table.
@@ -73,7 +73,7 @@ def profile(where: Storage, table: RawTable, progress: Progress) -> tuple[Profil
                     said = str(error).splitlines()[0]
                     raise SkewlessError(
                         f"column {name} of {table.name} cannot be counted: {said}",
-                        f"skewless doctor --deep says whether a file is damaged; beyond {MEMORY} it writes to TMPDIR, which needs room",
+                        f"skewless doctor --deep reports damaged files; beyond {MEMORY} it writes to TMPDIR, which needs free space",
                     ) from error
     record = Profile(identity, table.project, table.name, tuple(loads), columns[0].rows, tuple(columns))
     storage.write_json(where, key, records.to_json(record))
@@ -270,12 +270,12 @@ def _days(opened: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
 
 def _sentinels(opened: duckdb.DuckDBPyConnection) -> list[tuple[float, int, int, int]]:
     """Numbers that often stand for a missing one: number, rows, the most rows of two neighbours on each side, distinct numbers."""
-    stand_ins = ", ".join(str(number) for number in suspicions.STAND_INS)
-    present = opened.execute(f"select number, n from numbers where number in ({stand_ins}) order by n desc, number").fetchall()
+    placeholders = ", ".join(str(number) for number in suspicions.PLACEHOLDERS)
+    present = opened.execute(f"select number, n from numbers where number in ({placeholders}) order by n desc, number").fetchall()
     (distinct,) = _one(opened, "select count(*) from numbers")
-    beside = """select coalesce(max(n), 0) from ((from numbers where number < $1 order by number desc limit 2)
+    nearest = """select coalesce(max(n), 0) from ((from numbers where number < $1 order by number desc limit 2)
         union all (from numbers where number > $1 order by number limit 2))"""
-    near = [opened.execute(beside, [number]).fetchone() for number, _ in present]
+    near = [opened.execute(nearest, [number]).fetchone() for number, _ in present]
     return [(number, rows, most[0], distinct) for (number, rows), most in zip(present, near, strict=True) if most]
 
 

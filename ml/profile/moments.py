@@ -32,7 +32,7 @@ class Format:
 def formats(shapes: list[tuple[str, int, int]]) -> list[Format]:
     """The formats of shapes, each with how many of its rows have a first and a second part above 12.
 
-    Day and month are told apart over all rows of a way of writing: `day first`, `month first`, `both`, `unclear`.
+    Day and month are distinguished over all rows of a way of writing: `day first`, `month first`, `both`, `unclear`.
     """
     families: dict[tuple[str, str, str], list[tuple[str, int, int]]] = {}
     for shape, first_above, second_above in shapes:
@@ -64,7 +64,7 @@ def _format(date: str, time: str, zone: str, shapes: tuple[str, ...], order: str
 
 
 def _form(shape: str) -> tuple[str, str, str] | None:
-    """The format of the date, of the time, and the zone; `%?` is a day or a month. None where the shape is no moment's."""
+    """The format of the date, of the time, and the zone; `%?` is a day or a month. None where the shape is not that of a moment."""
     if shape == "99999999":
         return "%Y%m%d", "", ""
     year_first, year_last = YEAR_FIRST.fullmatch(shape), YEAR_LAST.fullmatch(shape)

@@ -22,7 +22,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Misfits:
-    """Rows that do not parse as the column's type, as a share of those that are no nulls."""
+    """Rows that do not parse as the column's type, as a share of those that are not null."""
 
     rows: int
     share: float
@@ -64,7 +64,7 @@ class Suspicion:
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """All that is known of one column. `distinct`: exact, of the texts that are no nulls. `numbers`: min, quantiles, max."""
+    """All that is known of one column. `distinct`: exact, of the texts that are not null. `numbers`: min, quantiles, max."""
 
     name: str
     rows: int

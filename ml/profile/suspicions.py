@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ml.profile.record import ColumnProfile, Suspicion
 
 NINES = [10**digits - 1 for digits in range(2, 9)]
-STAND_INS = (0, -1, -9, *NINES, *(-nine for nine in NINES))
+PLACEHOLDERS = (0, -1, -9, *NINES, *(-nine for nine in NINES))
 DAYS = ("1900-01-01", "1970-01-01", "9999-12-31")
 NEARLY_UNIQUE = 0.99
 MOSTLY, WHOLE = 0.8, 0.99
@@ -13,7 +13,7 @@ MOSTLY, WHOLE = 0.8, 0.99
 
 @dataclass(frozen=True)
 class Facts:
-    """What the sentences need besides the column's record; `others` are the rows that are no nulls.
+    """What the sentences need besides the column's record; `others` are the rows that are not null.
 
     `sentinels`: number, its rows, the most rows of its neighbours, how many numbers there are; `days`: day, its rows.
     """
@@ -32,8 +32,8 @@ class Facts:
 
 
 def of(record: ColumnProfile, facts: Facts) -> tuple[Suspicion, ...]:
-    """The suspicions of a column, the gravest first: kind and sentence."""
-    found = [*_misfits(record, facts), *_written(record), *_nulls(record), *_stand_ins(record, facts), *_spelling(record, facts)]
+    """The suspicions of a column, the most serious first: kind and sentence."""
+    found = [*_misfits(record, facts), *_written(record), *_nulls(record), *_placeholders(record, facts), *_spelling(record, facts)]
     return tuple(Suspicion(kind, says) for kind, says in [*found, *_sameness(record, facts)])
 
 
@@ -60,7 +60,7 @@ def _written(record: ColumnProfile) -> list[tuple[str, str]]:
     if "both" in orders:
         found.append(("order", "some rows can only be day before month, others only month before day"))
     if "unclear" in orders:
-        found.append(("order", "day and month cannot be told apart: neither part is ever above 12"))
+        found.append(("order", "day and month cannot be distinguished: neither part is ever above 12"))
     return found
 
 
@@ -72,11 +72,11 @@ def _nulls(record: ColumnProfile) -> list[tuple[str, str]]:
     return [("nulls", f"{len(spellings)} spellings of null: {listed}")]
 
 
-def _stand_ins(record: ColumnProfile, facts: Facts) -> list[tuple[str, str]]:
+def _placeholders(record: ColumnProfile, facts: Facts) -> list[tuple[str, str]]:
     numbers, moments = record.numbers, record.moments
     ends = [("first", moments.min), ("last", moments.max)] if moments else []
     found = [
-        ("sentinel", f"{day} in {_share(count, facts.others)} is the {end} day: a stand-in for missing?")
+        ("sentinel", f"{day} in {_share(count, facts.others)} is the {end} day: a placeholder for missing?")
         for day, count in facts.days
         for end, edge in ends
         if edge.startswith(day) and record.distinct > 1
@@ -90,7 +90,7 @@ def _stand_ins(record: ColumnProfile, facts: Facts) -> list[tuple[str, str]]:
         outside = spread > 0 and not numbers["p25"] - 10 * spread <= number <= numbers["p75"] + 10 * spread
         if outside and count > 1:
             far.add(number)
-            found.append(("sentinel", f"{number:g} in {_share(count, rows)} lies far outside the rest: a stand-in for missing?"))
+            found.append(("sentinel", f"{number:g} in {_share(count, rows)} is far outside the rest: a placeholder for missing?"))
         elif distinct >= 20 and count >= 10 * near and count >= 0.005 * rows:
             says = f"{number:g} in {_share(count, rows)}, over ten times each neighbour: a true {number:g} or missing?"
             found.append(("sentinel", says))

@@ -20,7 +20,7 @@ SECTIONS = (
 
 
 def report(where: Storage, warehouse: Warehouse, project: str, progress: Progress) -> tuple[str, list[str], bool]:
-    """Write the page; its key, the titles of its sections, and whether it stood already.
+    """Write the page; its key, the titles of its sections, and whether it was stored already.
 
     Raises:
         GateError: where nothing has been evaluated yet.

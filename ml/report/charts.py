@@ -83,7 +83,7 @@ def lines(
     if level is not None:
         axes.axhline(level, color=QUIET, linewidth=1, linestyle="--")
     if isinstance(x[0], str):
-        step = -(-len(x) // 5)  # as many labels as stand side by side
+        step = -(-len(x) // 5)  # as many labels as fit side by side
         axes.set_xticks(places[::step], [_text(value) for value in x[::step]])
     if log_x:
         axes.set_xscale("log")

@@ -84,12 +84,12 @@ def advice(found: Sources) -> Section:
 
 
 def audit(found: Sources) -> Section:
-    """Is what was held back like what was trained on?"""
+    """Whether the held-back splits are like the train split."""
     if not found.audit:
         return Section("audit", "Sample audit", text(f"The project has no relation {found.contract.project}_audit.", True))
     unfair = [row for row in found.audit if not row["is_fair"]]
     level = found.audit[0]["corrected_level"]
-    verdict = f"{len(unfair)} of {len(found.audit)} comparisons lie beyond the corrected level of {level:.2g}: "
+    verdict = f"{len(unfair)} of {len(found.audit)} comparisons are beyond the corrected level of {level:.2g}: "
     verdict += (
         ", ".join(f"{row['column_name']} in {row['split']}" for row in unfair) if unfair else "the held-back splits are fair samples."
     )

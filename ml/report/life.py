@@ -7,7 +7,7 @@ from ml.report import charts
 from ml.report.page import Section, figure, pair, table, text
 from ml.report.sources import Sources
 
-MOST_LINES = 3
+MAX_LINES = 3
 
 
 def drift(found: Sources) -> Section:
@@ -38,7 +38,7 @@ def _windows(found: Sources, record: Record) -> str:
     names = dict.fromkeys(name for scores in by_window for name in scores)
     voting = {entry.name for entry in record.findings if entry.role in ("feature", "prediction")}
     worst = sorted((name for name in names if name in voting), key=lambda name: -max(scores.get(name, 0.0) for scores in by_window))
-    shown = dict.fromkeys([*(["prediction"] if "prediction" in names else []), *worst][: MOST_LINES + 1])
+    shown = dict.fromkeys([*(["prediction"] if "prediction" in names else []), *worst][: MAX_LINES + 1])
     threshold, unit = found.contract.drift["numerical"], record.window
     caption = f"Distance to the reference by {unit}: predictions and the features that moved most"
     kept: dict[str, list[float | None]] = {name: [scores.get(name) for scores in by_window] for name in shown}

@@ -1,4 +1,4 @@
-"""The sections about the network: how good, where not, what it rests on."""
+"""The sections about the network: its errors, where they are large, and the features behind it."""
 
 import itertools
 from pathlib import Path
@@ -11,11 +11,11 @@ from ml.report import charts
 from ml.report.page import Section, figure, pair, table, text
 from ml.report.sources import Sources
 
-MOST_SLICES = 20
+MAX_SLICES = 20
 
 
 def accuracy(found: Sources) -> Section:
-    """The network beside its baselines, and the gates."""
+    """The network with its baselines, and the gates."""
     metrics, name = found.metrics, found.metrics.metric
     unit = _unit(found.contract)
     parts = []
@@ -69,7 +69,7 @@ def slices(found: Sources) -> Section:
     """The error and the coverage of each slice of the test split."""
     name, unit, parts = found.metrics.metric, _unit(found.contract), []
     for slice_, entries in (found.metrics.test.slices or {}).items():
-        largest = sorted(entries, key=lambda label, entries=entries: -entries[label].rows)[:MOST_SLICES]  # type: ignore[misc]
+        largest = sorted(entries, key=lambda label, entries=entries: -entries[label].rows)[:MAX_SLICES]  # type: ignore[misc]
         shown = [(label, entry) for label, entry in entries.items() if label in largest]
         labels = [f"{label} ({entry.rows:,})" for label, entry in shown]
         chart = charts.intervals(labels, [entry.error for _, entry in shown], [entry.interval for _, entry in shown], f"{name} ({unit})")

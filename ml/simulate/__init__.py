@@ -35,9 +35,9 @@ def simulate(
         UsageError: for a module that is no simulator, or rows or a seed out of range.
     """
     if rows < 1:
-        raise UsageError(f"rows to simulate must be at least 1, got {rows}", "ask for one row or more")
+        raise UsageError(f"--simulate must be at least 1, got {rows}", "ask for one row or more")
     if not 0 <= seed < SEEDS:
-        raise UsageError(f"the seed must be in [0, 2^64), got {seed}", "give a whole number in this range")
+        raise UsageError(f"--seed must be in [0, 2^64), got {seed}", "give a whole number from 0 on, below 2^64")
     done: Simulation = simulator(module).generate(rows, seed, folder, progress, max(threads, 1))
     return done
 

@@ -50,7 +50,7 @@ def sources(stored: Stored) -> list[str]:
     return [str(stored.folder / name) for name in stored.files]
 
 
-def forget_others(where: Storage, checkout: Path, project: str, stored: Stored) -> None:
+def remove_others(where: Storage, checkout: Path, project: str, stored: Stored) -> None:
     """Take the months of an earlier simulation out of the raw tables that this one did not replace."""
     ingest.remove(where, checkout, project, lambda load: load.file.startswith("simulated_") and load.file not in stored.files)
 

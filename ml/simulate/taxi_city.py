@@ -57,7 +57,7 @@ ENDS = {
     EVENING: ((0.16, 0.74, 0.10), (0.56, 0.28, 0.16)),
     NIGHT: ((0.18, 0.30, 0.52), (0.66, 0.18, 0.16)),
 }
-DECAY_KM = 10.0  # a destination that much farther away is sought e times less often
+DECAY_KM = 10.0  # a destination that much farther away is requested e times less often
 # Trips by the hour of the day, in relation to each other.
 WORKDAY_HOURS = (22, 13, 8, 5, 6, 14, 32, 56, 76, 74, 64, 62, 65, 64, 63, 66, 70, 80, 85, 76, 64, 58, 50, 36)
 WEEKEND_HOURS = (62, 56, 46, 27, 14, 9, 12, 17, 27, 40, 50, 56, 60, 60, 58, 58, 60, 66, 70, 66, 60, 60, 64, 66)
@@ -68,8 +68,8 @@ class City:
     """Places, one element each: the street blocks (the airport's at the end), then the far airports, which have no block.
 
     `x`, `y` are kilometres east and north of downtown; `banks` (3, places) say on which side of the Potomac, the Anacostia
-    and Rock Creek a place lies, from -1 to 1 and 0 in mid-water; `centrality` is 1 downtown and falls to 0 in kilometres.
-    `origins` (4, SLOTS) are places by the time of day; `zones` (4, zones, ZONE_SLOTS) are the zones that are sought from a
+    and Rock Creek a place is, from -1 to 1 and 0 in mid-water; `centrality` is 1 downtown and falls to 0 in kilometres.
+    `origins` (4, SLOTS) are places by the time of day; `zones` (4, zones, ZONE_SLOTS) are the zones that are requested from a
     zone; `blocks_of` (zones, 256) are places in a zone. A place's chance is its share of the slots.
     """
 
@@ -141,9 +141,9 @@ def build_city() -> City:
     """The city, the same at every call."""
     latitude, longitude, names = _streets()
     streets = len(latitude)
-    stands = [(AIRPORT[0] + 0.0009 * step, AIRPORT[1] + 0.0004 * (step % 2)) for step in range(-3, 4)]
-    latitude = np.round(np.concatenate([latitude, [place[0] for place in stands + list(FAR_AIRPORTS)]]), 6)
-    longitude = np.round(np.concatenate([longitude, [place[1] for place in stands + list(FAR_AIRPORTS)]]), 6)
+    ranks = [(AIRPORT[0] + 0.0009 * step, AIRPORT[1] + 0.0004 * (step % 2)) for step in range(-3, 4)]
+    latitude = np.round(np.concatenate([latitude, [place[0] for place in ranks + list(FAR_AIRPORTS)]]), 6)
+    longitude = np.round(np.concatenate([longitude, [place[1] for place in ranks + list(FAR_AIRPORTS)]]), 6)
     names += [f"{100 * step} - {100 * step + 99} BLOCK OF AVIATION CIRCLE" for step in range(1, 8)] + ["", ""]
     x, y = kilometres(latitude, longitude)
     away = np.hypot(x, y)
@@ -158,7 +158,7 @@ def build_city() -> City:
         name=tuple(names),
         zip=np.where(at_airport, AIRPORT_ZIP, nearest).astype(np.int32),
         x=x, y=y, banks=_banks(x, y), centrality=1 / (1 + (away / 2.2) ** 4), at_airport=at_airport,
-        blocks=streets + len(stands), zone=zone, origins=origins, zones=zones, blocks_of=blocks_of,
+        blocks=streets + len(ranks), zone=zone, origins=origins, zones=zones, blocks_of=blocks_of,
     )  # fmt: skip
 
 

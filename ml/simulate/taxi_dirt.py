@@ -1,7 +1,7 @@
-"""What is wrong with the files, how often, and which row has it: sound trips to what is written, with the truth.
+"""What is wrong with the files, how often, and which row has it: turns sound trips into the text of the files, with the truth.
 
 Defects of one family exclude each other, those of different families are drawn independently. A copy repeats an earlier
-sound row of its block, so rates hold among all rows because the other draws are made up for by `KEPT`.
+sound row of its block, so rates hold among all rows because `KEPT` corrects for the draws of copies.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ KEPT = 1 - sum(COPY.values())
 NULL, EMPTY = -1, -2  # instead of cents
 NO_MILEAGE = np.iinfo(np.int32).min  # instead of tenths
 ABSURD_CENTS = 5434300  # 54343.00
-LEAST_CENTS = 325  # the tariff's drop until June 2018
+MIN_CENTS = 325  # the tariff's drop until June 2018
 FAR_TENTHS = 999990  # 99999
 PLAIN, SWAPPED, ZERO, OUT, NOT_GIVEN, NOT_GIVEN_NULL = 0, 1, 2, 3, 7, 8  # how a place is written; OUT has four ways
 GARBAGE = (
@@ -50,7 +50,7 @@ GARBAGE = (
 
 @dataclass(frozen=True)
 class Written:
-    """What stands in the file, one element a row, and the truth. Money is in cents or NULL or EMPTY, distance in tenths.
+    """What the file holds, one element a row, and the truth. Money is in cents or NULL or EMPTY, distance in tenths.
 
     `flags` (defects, rows) follow DEFECTS; `odd_times` are pick-up and drop-off as text where `hour` and `after` do not say it.
     """
@@ -84,8 +84,8 @@ def spoil(
     stays = 1 - float(month.day_is_month[month.slots].mean())
     codes = {
         "fare": _codes(rng, rows, FARE.values()),
-        "origin": _codes(rng, rows, _beside_far(ORIGIN, tables, FROM_FAR)),
-        "destination": _codes(rng, rows, _beside_far(DESTINATION, tables, TO_FAR)),
+        "origin": _codes(rng, rows, _away_from_far(ORIGIN, tables, FROM_FAR)),
+        "destination": _codes(rng, rows, _away_from_far(DESTINATION, tables, TO_FAR)),
         "time": _codes(rng, rows, [share / (stays if name == "day_month_swapped" else 1) for name, share in TIME.items()]),
         "distance": _codes(rng, rows, [*DISTANCE.values(), UNMEASURED]),
     }
@@ -126,7 +126,7 @@ def _codes(rng: np.random.Generator, rows: int, shares: Iterable[float]) -> NDAr
     return codes
 
 
-def _beside_far(shares: dict[str, float], tables: Choices, kind: int) -> list[float]:
+def _away_from_far(shares: dict[str, float], tables: Choices, kind: int) -> list[float]:
     """The shares of an end's defects among trips that do not touch a far airport there; the others all lack the place."""
     far = float(np.count_nonzero(tables.kind == kind)) / SLOTS
     missing, *others = shares.values()
@@ -148,7 +148,7 @@ def _copies(codes: dict[str, NDArray[np.uint8]], rng: np.random.Generator, rows:
 
 
 def _repeat(written: Written, copies: Indices, originals: Indices, exact: NDArray[np.bool_]) -> None:
-    """Put the originals' columns into their copies; what was drawn for those is forgotten."""
+    """Put the originals' columns into their copies; what was drawn for those is dropped."""
     written.object_id[copies[exact]] = written.object_id[originals[exact]]
     for name, column in vars(written).items():
         if name not in ("object_id", "flags", "odd_times"):
@@ -162,8 +162,8 @@ def _spoil_fare(fare: Indices, codes: NDArray[np.uint8], rng: np.random.Generato
     missing, under, absurd, wrong = (np.flatnonzero(codes == code) for code in range(1, 5))
     fare = fare.copy()
     fare[missing] = np.where(rng.random(len(missing)) < 1 / 3, EMPTY, NULL)
-    fare[under] = np.where(rng.random(len(under)) < 0.5, 0, rng.integers(1, LEAST_CENTS, len(under)))
-    fare[absurd] = np.where(rng.random(len(absurd)) < 0.1, ABSURD_CENTS, np.maximum(fare[absurd], LEAST_CENTS) * 100)
+    fare[under] = np.where(rng.random(len(under)) < 0.5, 0, rng.integers(1, MIN_CENTS, len(under)))
+    fare[absurd] = np.where(rng.random(len(absurd)) < 0.1, ABSURD_CENTS, np.maximum(fare[absurd], MIN_CENTS) * 100)
     fare[wrong] = rng.integers(500, 6001, len(wrong))
     return fare
 

@@ -17,14 +17,14 @@ from ml.simulate.taxi_city import DAY, EVENING, MORNING, NIGHT, WEEKEND_HOURS, W
 
 KM_PER_MILE = 1.609344
 DROP_MILES = 0.125  # what the drop pays for
-LEAST_MILES = 0.3
+MIN_MILES = 0.3
 SIGMA_MILES = 0.08
 SIGMA_WAITING = 0.45
 DETOURS = (0.05, 0.05, 0.02)  # of a crossing of the Potomac, the Anacostia, Rock Creek: 1.0 to 1.12 together
 AIRPORT_DETOUR = 1.08
 AIRPORT_WAITING = 0.45  # there are highways
 FREE_MPH, AIRPORT_MPH = 21.0, 33.0  # where nothing is in the way
-# Minutes of waiting a mile where both ends lie downtown, by the hour; a quarter of that far outside.
+# Minutes of waiting a mile where both ends are downtown, by the hour; a quarter of that far outside.
 WORKDAY_WAITING = (1.5, 1.4, 1.2, 1.2, 1.2, 1.4, 2.2, 3.8, 5.1, 4.8, 3.9, 3.8, 4.1, 4.1, 3.9, 4.3, 5.1, 6.0, 5.8, 4.5, 3.2, 2.5, 2.2, 1.8)
 WEEKEND_WAITING = (2.5, 2.5, 2.4, 2.0, 1.4, 1.2, 1.2, 1.4, 1.5, 2.0, 2.4, 2.8, 3.2, 3.3, 3.3, 3.3, 3.3, 3.3, 3.3, 3.2, 2.8, 2.7, 2.7, 2.7)
 
@@ -62,12 +62,12 @@ def time_of_day(weekday: int, hour: int) -> int:
 
 
 def route_miles(city: City, start: Indices, goal: Indices, airport: np.ndarray) -> Floats:
-    """Miles along streets that run north and east, longer where a river lies between: smooth in both ends' places."""
+    """Miles along streets that run north and east, longer where a river is in between: smooth in both ends' places."""
     grid = np.abs(city.x[start] - city.x[goal]) + np.abs(city.y[start] - city.y[goal])
     detour = np.full(len(start), 1.0)
     for bank, share in zip(city.banks, DETOURS, strict=True):
         detour += share / 2 * (1 - bank[start] * bank[goal])
-    return np.asarray(np.maximum(grid * detour * np.where(airport, AIRPORT_DETOUR / KM_PER_MILE, 1 / KM_PER_MILE), LEAST_MILES))
+    return np.asarray(np.maximum(grid * detour * np.where(airport, AIRPORT_DETOUR / KM_PER_MILE, 1 / KM_PER_MILE), MIN_MILES))
 
 
 def waiting_minutes(city: City, start: Indices, goal: Indices, airport: np.ndarray, miles: Floats, per_mile: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """Rows to lines of text. Every text that can occur is made once; a column is then a choice of texts, and lines join them.
 
-Columns that stand side by side and have few values are one table of texts together, which is what makes it fast.
+Adjacent columns of few values share one table of texts, which is what makes it fast.
 """
 
 from dataclasses import dataclass

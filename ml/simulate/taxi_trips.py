@@ -1,4 +1,4 @@
-"""Sound trips of a block of rows: who drove whom from where to where at which hour, for how much. `taxi_dirt` spoils them."""
+"""Sound trips of a block of rows: provider, places, hour and charges of each. `taxi_dirt` adds the defects."""
 
 import calendar
 from dataclasses import dataclass
@@ -151,10 +151,10 @@ def _to_and_from_airports(
     city: City, kind: NDArray[np.uint16], stand: NDArray[np.uint16], other: NDArray[np.uint16], start: Indices, goal: Indices
 ) -> None:
     """Set an end of some trips at an airport; the other end of one that starts there is where people start by day."""
-    stands = int(np.count_nonzero(city.at_airport[: city.blocks]))
+    ranks = int(np.count_nonzero(city.at_airport[: city.blocks]))
     far = len(city.x) - city.blocks
     for code, ends, first, count in (
-        (FROM_AIRPORT, start, city.blocks - stands, stands), (TO_AIRPORT, goal, city.blocks - stands, stands),
+        (FROM_AIRPORT, start, city.blocks - ranks, ranks), (TO_AIRPORT, goal, city.blocks - ranks, ranks),
         (FROM_FAR, start, city.blocks, far), (TO_FAR, goal, city.blocks, far),
     ):  # fmt: skip
         rows = np.flatnonzero(kind == code)

@@ -1,4 +1,4 @@
-"""The training loop: weights that only the snapshot, the settings and the code decide."""
+"""The training loop: the weights depend on nothing but snapshot, settings and code."""
 
 import math
 import os
@@ -24,7 +24,7 @@ from ml.storage import Storage
 from ml.train import checkpoint
 from ml.train.calibration import calibrate
 
-EPOCH_STEPS, LEAST_BATCH = 200, 128
+EPOCH_STEPS, MIN_BATCH = 200, 128
 Progress = Callable[[str, float, float], None]
 
 
@@ -37,9 +37,9 @@ class TrainConfig:
     batch_size: int = 1024  # at most: with fewer rows it is smaller, so that an epoch has some EPOCH_STEPS steps
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
-    unknown_share: float = 0.01  # of categories shown as unknown, so that the unknown row learns what "any" means
+    unknown_share: float = 0.01  # of categories replaced by unknown, so that the unknown row learns what "any" means
     seed: int = 0
-    sample: float = 1.0  # share of the train split, by the sample hash: a smaller sample lies inside a larger one
+    sample: float = 1.0  # share of the train split, by the sample hash: a smaller sample is part of a larger one
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _train(
 ) -> dict[str, Any]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products on a graphics card ask for
     torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(2)  # sums split over another number of threads end in other bits
+    torch.set_num_threads(2)  # sums over another number of threads differ in the last bits
     torch.manual_seed(config.seed)
     rows = dataset.count_sampled(folder, contract, config.sample)
     if not rows:
@@ -138,8 +138,8 @@ def _train(
 
 
 def batch_size_for(rows: int, most: int) -> int:
-    """The power of two that makes some EPOCH_STEPS steps of so many rows, between LEAST_BATCH and `most`."""
-    return min(most, max(LEAST_BATCH, int(2 ** round(math.log2(rows / EPOCH_STEPS)))))
+    """The power of two that makes some EPOCH_STEPS steps of so many rows, between MIN_BATCH and `most`."""
+    return min(most, max(MIN_BATCH, int(2 ** round(math.log2(rows / EPOCH_STEPS)))))
 
 
 def _epoch(

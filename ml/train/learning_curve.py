@@ -16,8 +16,8 @@ from ml.storage import Storage
 from ml.train import TrainConfig
 
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
-MOST_EPOCHS = 8  # times the epochs of the whole: a small sample gets more passes, or it would only show too few steps
-LEAST_ROWS = 50
+MAX_EPOCHS = 8  # times the epochs of the whole: a small sample gets more passes, or it would only show too few steps
+MIN_ROWS = 50
 Progress = Callable[[str, float, float], None]
 
 
@@ -33,9 +33,9 @@ def curve(where: Storage, project: str, snapshot_id: str, config: TrainConfig, p
     unchanged = True
     points: list[Point] = []
     for share in SHARES:
-        epochs = round(config.epochs * min(1 / share, MOST_EPOCHS))
+        epochs = round(config.epochs * min(1 / share, MAX_EPOCHS))
         rows = dataset.count_sampled(folder, contract, share)
-        if rows < LEAST_ROWS:
+        if rows < MIN_ROWS:
             continue
 
         def named(label: str, done: float, total: float, share: float = share) -> None:

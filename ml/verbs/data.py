@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ml import records, storage
 from ml.console import size, table
 from ml.errors import UsageError
-from ml.verbs.outcome import Context, Outcome, lies, project_names
+from ml.verbs.outcome import Context, Outcome, project_names, shown_path
 from ml.verbs.verb import declare, flag, option
 
 SOURCES = (
@@ -35,28 +35,28 @@ if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy and DuckD
     ),
 )
 def ingest(context: Context) -> Outcome:
-    from ml import ingest as room
+    from ml import ingest as ingesting
     from ml.simulate import stored
 
     given = context.arguments
-    room.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
-    sources, stand_in = list(given.source), None
+    ingesting.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
+    sources, simulation = list(given.source), None
     if given.simulate is not None:
         if sources:
             raise UsageError("--simulate makes its own files", "leave out either the files or --simulate")
-        stand_in = _ordered(room.stand_in(context.checkout, context.project), context.project, given.simulate, given.seed)
+        simulation = _ordered(ingesting.declared_simulation(context.checkout, context.project), context.project, given.simulate, given.seed)
     elif not sources:
-        known = room.loads(context.where, context.checkout, context.project)
-        stand_in = room.stand_in(context.checkout, context.project)
-        if stand_in is not None and known and not stored.is_outdated(context.where, context.project, stand_in, known):
+        known = ingesting.loads(context.where, context.checkout, context.project)
+        simulation = ingesting.declared_simulation(context.checkout, context.project)
+        if simulation is not None and known and not stored.is_outdated(context.where, context.project, simulation, known):
             return _kept(context, known)
     simulated = None
-    if stand_in is not None:
-        simulated = stored.files(context.where, context.project, stand_in, context.progress)
+    if simulation is not None:
+        simulated = stored.files(context.where, context.project, simulation, context.progress)
         sources = stored.sources(simulated)
-    done = room.ingest(context.where, context.checkout, context.project, sources, context.progress, given.beside)
+    done = ingesting.ingest(context.where, context.checkout, context.project, sources, context.progress, given.beside)
     if simulated is not None:
-        stored.forget_others(context.where, context.checkout, context.project, simulated)
+        stored.remove_others(context.where, context.checkout, context.project, simulated)
     return _ingested(context, done)
 
 
@@ -70,18 +70,18 @@ def _ordered(declared: SimulateMeta | None, project: str, rows: int, seed: int) 
 def _ingested(context: Context, done: Any) -> Outcome:
     rows, rejects, size_ = (sum(getattr(load, name) for load in done.loads) for name in ("rows", "rejects", "bytes"))
     tables, replaced = len({load.table for load in done.loads}), [load for load in done.loads if load.replaced]
-    place = lies(context, f"raw/{context.project}")
+    place = shown_path(context, f"raw/{context.project}")
     said = f"{rows:,} rows and {rejects:,} rejects of {len(done.loads)} files in {tables} raw tables, {size(size_)}, {place}"
     if replaced:
         said += f"; {len(replaced)} took the place of an earlier file of the same name ({', '.join(load.file for load in replaced[:3])})"
     if rejects:
-        said += f"; the rejects, with their lines and reasons, lie in {lies(context, f'raw/{context.project}/_rejects')}"
+        said += f"; the rejects, with their lines and reasons, are in {shown_path(context, f'raw/{context.project}/_rejects')}"
     if done.documents:
-        said += f"; left alone, for they share no column with any table: {', '.join(done.documents[:5])}"
+        said += f"; skipped, because they share no column with any table: {', '.join(done.documents[:5])}"
     shown: tuple[Any, ...] = ()
     if 1 < len(done.loads) <= 80 and any(not load.unchanged for load in done.loads):
         cells = [
-            [load.file, load.table, f"{load.lines:,}", f"{load.rows:,}", f"{load.rejects:,}", size(load.bytes), _fate(load)]
+            [load.file, load.table, f"{load.lines:,}", f"{load.rows:,}", f"{load.rejects:,}", size(load.bytes), _note(load)]
             for load in done.loads
         ]
         shown = (table(["file", "table", "lines", "rows", "rejects", "size", ""], cells, prose=True),)
@@ -93,14 +93,14 @@ def _ingested(context: Context, done: Any) -> Outcome:
     )  # fmt: skip
 
 
-def _fate(load: Any) -> str:
+def _note(load: Any) -> str:
     return "known already" if load.unchanged else f"instead of {load.replaced}" if load.replaced else ""
 
 
 def _kept(context: Context, known: list[Any]) -> Outcome:
-    """Without sources, a project whose raw tables hold something keeps it: the simulation only stands in for files."""
+    """Without sources, a project whose raw tables hold something keeps it: the simulation only replaces missing files."""
     rows, rejects = sum(load.rows for load in known), sum(load.rejects for load in known)
-    place = lies(context, f"raw/{context.project}")
+    place = shown_path(context, f"raw/{context.project}")
     return Outcome(
         f"{rows:,} rows and {rejects:,} rejects of {len(known)} files, {place}",
         {"loads": [load.__dict__ for load in known], "lines": rows + rejects, "rows": rows, "rejects": rejects, "path": place},
@@ -115,12 +115,12 @@ def _kept(context: Context, known: list[Any]) -> Outcome:
 )
 def profile(context: Context) -> Outcome:
     from ml import ingest as raw
-    from ml import profile as room
+    from ml import profile as profiling
 
     tables = {table.name: table for table in raw.raw_tables(context.checkout, context.project)}
     name = context.arguments.table
     if name is None:
-        found = room.sizes(context.where, list(tables.values()))
+        found = profiling.sizes(context.where, list(tables.values()))
         rows = [[entry.table, f"{entry.rows:,}", str(entry.columns), str(entry.files)] for entry in found]
         asked = f"; ask for one: skewless profile {context.project} {found[0].table}" if found else ""
         shown = (table(["raw table", "rows", "columns", "files"], rows),) if found else ()
@@ -130,8 +130,8 @@ def profile(context: Context) -> Outcome:
         near = difflib.get_close_matches(name, list(tables), 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(tables) or 'none'}"
         raise UsageError(f"{context.project} declares no raw table {name}", hint)
-    record, key, unchanged = room.profile(context.where, tables[name], context.progress)
-    place, columns = lies(context, key), record.columns
+    record, key, unchanged = profiling.profile(context.where, tables[name], context.progress)
+    place, columns = shown_path(context, key), record.columns
     count = sum(len(column.suspicions) for column in columns)
     return Outcome(
         f"{record.rows:,} rows, {len(columns)} columns, {count} suspicion{'' if count == 1 else 's'}, {place}",
@@ -203,11 +203,11 @@ def build(context: Context) -> Outcome:
 
 @declare("what the rules found, and on simulated files how much of the truth they see", "skewless quality taxi", ledger=False)
 def quality(context: Context) -> Outcome:
-    from ml import quality as room
+    from ml import quality as scoring
     from ml.warehouse import open_warehouse
 
     warehouse = open_warehouse(context.where, context.checkout)
-    judged, unchanged = room.quality(context.where, context.checkout, warehouse, context.project, context.progress)
+    judged, unchanged = scoring.quality(context.where, context.checkout, warehouse, context.project, context.progress)
     card, found = judged.scorecard, judged.truth
     over = [row.rule for row in card if row.loads_over]
     shown: list[Any] = [table(
@@ -275,7 +275,7 @@ def check(context: Context) -> Outcome:
 @declare("freeze a green build: feature shards, lookups, contract, request rows", "skewless snapshot flights")
 def snapshot(context: Context) -> Outcome:
     from ml import ingest as raw
-    from ml import snapshot as room
+    from ml import snapshot as snapshots
     from ml.contract.read import contract_of
     from ml.warehouse import open_warehouse
 
@@ -283,9 +283,9 @@ def snapshot(context: Context) -> Outcome:
     ids = raw.load_ids(context.where, context.checkout, context.project)
     manifest = warehouse.compiled_manifest(context.project, context.progress)
     contract = contract_of(manifest, context.project)
-    taken = room.take(context.where, warehouse, contract, manifest, ids, context.progress)
+    taken = snapshots.take(context.where, warehouse, contract, manifest, ids, context.progress)
     counts = ", ".join(f"{count:,} {split}" for split, count in taken.counts.items())
-    place = lies(context, taken.key)
+    place = shown_path(context, taken.key)
     return Outcome(
         f"{taken.id}: {counts}, {place}",
         {"snapshot": taken.id, "counts": taken.counts, "path": place},

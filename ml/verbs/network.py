@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ml import records, storage
 from ml.console import table
 from ml.places import Places, identity
-from ml.verbs.outcome import Context, Outcome, lies
+from ml.verbs.outcome import Context, Outcome, shown_path
 from ml.verbs.verb import EPOCHS, RUN, SEED, SNAPSHOT, declare, flag, option
 
 if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy
@@ -27,13 +27,13 @@ if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy
     ),
 )
 def train(context: Context) -> Outcome:
-    from ml import train as room
+    from ml import train as training
 
     given = context.arguments
     snapshot = identity(Places(context.where, context.project), "snapshot", given.snapshot)
-    config = room.settings(context.where, context.project, snapshot, epochs=given.epochs, seed=given.seed, sample=given.sample)
-    run = room.train(context.where, context.project, snapshot, config, context.progress)
-    place = lies(context, run.key)
+    config = training.settings(context.where, context.project, snapshot, epochs=given.epochs, seed=given.seed, sample=given.sample)
+    run = training.train(context.where, context.project, snapshot, config, context.progress)
+    place = shown_path(context, run.key)
     details: dict[str, Any] = {
         "run": run.id,
         "snapshot": snapshot,
@@ -76,10 +76,10 @@ def curve_table(curve: Curve) -> Any:
     (RUN, flag("--ablate", help="also what each feature is worth, by shuffling it on validation")),
 )
 def evaluate(context: Context) -> Outcome:
-    from ml import evaluate as room
+    from ml import evaluate as evaluating
 
     run = identity(Places(context.where, context.project), "run", context.arguments.run)
-    metrics, unchanged = room.evaluate(context.where, context.project, run, context.progress)
+    metrics, unchanged = evaluating.evaluate(context.where, context.project, run, context.progress)
     shown, details = [score_table(metrics), *slice_tables(metrics), gate_lines(metrics)], records.to_json(metrics)
     if context.arguments.ablate:
         from ml.evaluate import permutation
@@ -141,7 +141,7 @@ def gate_lines(metrics: Metrics) -> str:
 
 
 def ablation_table(ablation: Ablation) -> Any:
-    """What the error on validation loses when a feature is shuffled; those whose interval reaches 0 do not earn their place."""
+    """How much the error on validation grows when a feature is shuffled; features whose interval reaches 0 do not help."""
     rows = [
         [
             row.name if row.kind == "feature" else f"all of {row.name}",

@@ -1,4 +1,4 @@
-"""What every verb is given and gives back."""
+"""What every verb receives and returns."""
 
 import argparse
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a verb did. `details` is what `--json` prints besides; `rows` and `bytes` go to the ledger."""
+    """What a verb did. `details` is what `--json` prints in addition; `rows` and `bytes` go to the ledger."""
 
     summary: str
     details: dict[str, Any] = field(default_factory=dict)
@@ -33,8 +33,8 @@ class Outcome:
     shown: tuple[Any, ...] = ()
 
 
-def lies(context: Context, key: str) -> str:
-    """Where a result lies, from the checkout if it is below it."""
+def shown_path(context: Context, key: str) -> str:
+    """The path of a stored result as it is shown: relative to the checkout if it is below it."""
     path = Path(context.where.uri(key))
     return str(path.relative_to(context.checkout) if path.is_relative_to(context.checkout) else path)
 

@@ -1,17 +1,22 @@
 """The verbs of a version: packaged, champion, served."""
 
+from __future__ import annotations
+
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ml import storage
+from ml import records, storage
 from ml.console import table
 from ml.errors import UsageError
 from ml.places import Places, identity, make_current
-from ml.verbs.outcome import Context, Outcome, lies
+from ml.verbs.outcome import Context, Outcome, shown_path
 from ml.verbs.verb import BUNDLE, RUN, declare, flag, option
+
+if TYPE_CHECKING:  # only named: it would load numpy
+    from ml.results import Comparison
 
 
 @declare(
@@ -39,7 +44,7 @@ def package(context: Context) -> Outcome:
         make_current(places, "bundle", made)
     return Outcome(
         f"{tag}: receipt over {certified.verdict}",
-        {"version": made, "bundle": made, "tag": tag, "receipt": certified.to_json(), "path": lies(context, places.bundle(made))},
+        {"version": made, "bundle": made, "tag": tag, "receipt": certified.to_json(), "path": shown_path(context, places.bundle(made))},
         unchanged=unchanged and known, rows=certified.rows, bytes=storage.size(context.where, places.bundle(made)),
     )  # fmt: skip
 
@@ -56,7 +61,7 @@ def package(context: Context) -> Outcome:
 def promote(context: Context) -> Outcome:
     from ml import registry
 
-    def judge(challenger: Path, champion: Path) -> dict[str, Any]:
+    def judge(challenger: Path, champion: Path) -> Comparison:
         from ml import gate  # torch takes seconds, and most promotions change nothing
 
         return gate.compare(Places(context.where, context.project), challenger, champion, context.progress)
@@ -66,10 +71,10 @@ def promote(context: Context) -> Outcome:
     )
     after = f", after {done.previous}" if done.previous else ""
     if done.comparison:
-        after += f"{' by force' if done.forced else ''}: {done.comparison['says']}"
+        after += f"{' by force' if done.forced else ''}: {done.comparison.says}"
     if done.withheld:
         after = f"; {done.withheld} was rolled back, and --bundle {done.withheld} brings it back"
-    return Outcome(f"{context.project}:{done.version} is champion{after}", {**done.__dict__}, done.unchanged)
+    return Outcome(f"{context.project}:{done.version} is champion{after}", records.to_json(done), done.unchanged)
 
 
 @declare("make the champion before this one champion again", "skewless rollback flights")
@@ -111,14 +116,14 @@ def models(context: Context) -> Outcome:
     ),
 )
 def predict(context: Context) -> Outcome:
-    from ml import batch as room
+    from ml import batch
 
     given = context.arguments
     folder = answering(context)
     out = Path(given.out) if given.out else None
     began = time.monotonic()
-    books = room.predict(context.where, context.project, folder, Path(given.file), out, context.progress)
-    seconds = time.monotonic() - began  # of few rows, most of it is starting
+    books = batch.predict(context.where, context.project, folder, Path(given.file), out, context.progress)
+    seconds = time.monotonic() - began  # of few rows, most of the time is start-up
     rate = f", {books.rows / seconds:,.0f} rows/s" if not books.unchanged and seconds > 10 else ""
     refused = f", rejects in {books.rejects}" if books.rejects else ""
     reasons = sorted(books.reasons.items(), key=lambda item: -item[1])
@@ -149,7 +154,7 @@ def answering(context: Context) -> Path:
         flag("--check", help="start on a free port, ask about held-back rows, stop"),
         BUNDLE,
     ),
-    ledger="check",  # a service has no end at which a row could be written
+    ledger="check",  # a service does not end, so it writes no row
 )
 def serve(context: Context) -> Outcome:
     from ml import bundle, smoke_test
@@ -168,13 +173,13 @@ def serve(context: Context) -> Outcome:
         )  # fmt: skip
     host, port = context.arguments.host, context.arguments.port
     if not 0 < port < 65536:
-        raise UsageError(f"there is no port {port}", "choose one from 1 to 65535")
+        raise UsageError(f"--port must be in [1, 65535], got {port}", "choose another")
     if smoke_test.is_taken(host, port):
         raise UsageError(f"port {port} of {host} is taken", f"choose another: skewless serve {context.project} --port {port + 1}")
     from ml.console import show
 
     show(f"serving {context.project}:{about.id} on http://{host}:{port} until Ctrl-C")
-    # This process becomes the service, so that whoever stops it stops the service and leaves no worker behind.
+    # This process becomes the service, so that stopping it stops the service and all of its workers.
     sys.stdout.flush()
     os.chdir(context.checkout)
     command = smoke_test.service_command(port, host)

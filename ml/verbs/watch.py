@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ml import records, storage
 from ml.console import size, table
 from ml.errors import GateError
-from ml.verbs.outcome import Context, Outcome, lies, project_names
+from ml.verbs.outcome import Context, Outcome, project_names, shown_path
 from ml.verbs.verb import BUNDLE, NO_PAGE, SNAPSHOT, declare, flag, option
 from ml.verbs.version import answering
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy
     ),
 )
 def drift(context: Context) -> Outcome:
-    from ml import drift as room
+    from ml import drift as drifting
 
     given = context.arguments
-    asked = room.Asked(not given.no_page, given.replay, given.window, Path(given.outcomes) if given.outcomes else None, given.snapshot)
+    asked = drifting.Asked(not given.no_page, given.replay, given.window, Path(given.outcomes) if given.outcomes else None, given.snapshot)
     folder = answering(context)
-    found = room.drift(context.where, context.project, folder, asked, context.progress)
+    found = drifting.drift(context.where, context.project, folder, asked, context.progress)
     record = found.record
     shown: list[Any] = [_findings(record)]
     if len(record.series) > 1:
@@ -45,11 +45,11 @@ def drift(context: Context) -> Outcome:
         shown.append(f"{record.unreadable_lines:,} lines of the log cannot be read and were left out")
     given_file = next((about for about in record.outcomes if about.id == found.outcomes), None)
     if given_file:
-        shown.append(room.outcomes.sentence(given_file))
-    page = f"; page {lies(context, found.page)}" if found.page else ""
+        shown.append(drifting.outcomes.sentence(given_file))
+    page = f"; page {shown_path(context, found.page)}" if found.page else ""
     return Outcome(
-        f"{record.verdict}; record {lies(context, found.key)}{page}",
-        {**records.to_json(record), "record": lies(context, found.key), "page": found.page and context.where.uri(found.page)},
+        f"{record.verdict}; record {shown_path(context, found.key)}{page}",
+        {**records.to_json(record), "record": shown_path(context, found.key), "page": found.page and context.where.uri(found.page)},
         unchanged=found.unchanged,
         code=GateError.exit_code if found.drifted else 0,
         rows=record.rows,
@@ -93,12 +93,12 @@ def _series(record: Record) -> Any:
 
 @declare("write one page about the project: data, model, drift, cost", "skewless report flights")
 def report(context: Context) -> Outcome:
-    from ml import report as room
+    from ml import report as reporting
     from ml.warehouse import open_warehouse
 
     warehouse = open_warehouse(context.where, context.checkout)
-    key, titles, unchanged = room.report(context.where, warehouse, context.project, context.progress)
-    place = lies(context, key)
+    key, titles, unchanged = reporting.report(context.where, warehouse, context.project, context.progress)
+    place = shown_path(context, key)
     sections = f"{len(titles)} sections, " if titles else ""
     return Outcome(
         f"{sections}{place}", {"path": context.where.uri(key), "sections": titles}, unchanged, bytes=storage.size(context.where, key)
@@ -140,10 +140,10 @@ def cost(context: Context) -> Outcome:
     project_optional=True,
 )
 def doctor(context: Context) -> Outcome:
-    from ml import doctor as room
+    from ml import doctor as examination
 
     projects = [context.project] if context.project else project_names(context.checkout)
-    checks = room.examine(context.where, context.checkout, projects, context.arguments.deep, context.progress)
+    checks = examination.examine(context.where, context.checkout, projects, context.arguments.deep, context.progress)
     counts = {status: sum(check.status == status for check in checks) for status in ("ok", "warn", "fail")}
     note = "" if context.arguments.deep else "; --deep also reads and hashes what is stored"
     return Outcome(
@@ -155,12 +155,12 @@ def doctor(context: Context) -> Outcome:
 
 
 def doctor_lines(checks: list[Check], width: int = 80) -> str:
-    """A check a line, and what to do below those that want it."""
+    """A check a line, and what to do below those that are not ok."""
     longest, lines = max(len(check.name) for check in checks), []
     for check in checks:
         start = f"{check.status:<5} {check.name:<{longest}}  "
-        told = [check.says, *([f"do: {check.do}"] if check.do else [])]
-        for place, text in enumerate(told):
+        parts = [check.says, *([f"do: {check.do}"] if check.do else [])]
+        for place, text in enumerate(parts):
             first = start if place == 0 else " " * len(start)
             lines += textwrap.wrap(
                 text, width, initial_indent=first, subsequent_indent=" " * len(start),

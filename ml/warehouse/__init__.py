@@ -1,4 +1,4 @@
-"""The seam to the engine that stores the tables: what every engine can do, and the factory that opens one.
+"""The interface to the engine that stores the tables: what every engine can do, and the factory that opens one.
 
 Another engine is one module of this folder and its dispatched macros in macros/engine. What is asked through `Connection` is
 plain SQL that every engine reads: an explicit list of columns of a relation, sums, counts, comparisons, `order by`.
@@ -47,7 +47,7 @@ class Connection(Protocol):
         """The result of a query as record batches; without `order by` in no particular order."""
 
     def export(self, sql: str, folder: Path, part_column: str, parts: int) -> list[list[Path]]:
-        """Write a query's result to Parquet below `folder`, divided by `part_column`, an integer in [0, parts) that is not written.
+        """Write a query's result to Parquet below `folder`, partitioned by `part_column`, an integer in [0, parts) that is not written.
 
         Returns the files of each part; of a part without rows none. Rows within a part have no order, because engines keep none.
         """
@@ -84,7 +84,7 @@ class Warehouse(Protocol):
         """
 
     def connection(self, purpose: str, progress: Progress) -> AbstractContextManager[Connection]:
-        """The warehouse open for reading, once no build of this workspace writes it; `purpose` is what others are told to wait for."""
+        """The warehouse open for reading, once no build of this workspace writes it; `purpose` is shown to others who wait."""
 
 
 def open_warehouse(where: Storage, checkout: Path, target: str | None = None) -> Warehouse:

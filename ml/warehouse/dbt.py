@@ -1,4 +1,4 @@
-"""dbt through its command line and its JSON artifacts; the same for every engine."""
+"""Run dbt through its command line and read its JSON artifacts; the same for every engine."""
 
 import contextlib
 import errno
@@ -41,7 +41,7 @@ def build(
 ) -> Build:  # fmt: skip
     """`dbt build` of a project and of all that it reads, unless nothing has changed since the last green one.
 
-    `opened` reads the rows that fail a test; it is called while this build has the workspace's turn.
+    `opened` reads the rows that fail a test; it is called while this build holds the workspace's lock.
 
     Raises:
         GateError, SkewlessError: as `failures.error` says.
@@ -98,12 +98,12 @@ def require_green(setup: Setup, project: str, load_ids: list[str], is_stored: Ca
     if results["args"].get("which") != "build":
         raise GateError(f"the last dbt command was `dbt {results['args'].get('which')}`, which says nothing about the whole", hint)
     manifest = _manifest(where, "target")
-    # The scorecard with its budgets and the quarantine are no ancestors of the features, but they judge the same rows.
+    # The scorecard with its budgets and the quarantine are not ancestors of the features, but they judge the same rows.
     needed = ancestors(manifest, features_node(manifest, project)["unique_id"])
     needed |= {node["unique_id"] for node in models(manifest) if node["original_file_path"].startswith(f"models/{project}/")}
     tests = {
         name for name, node in manifest["nodes"].items()
-        if node["resource_type"] == "test" and needed & set(node["depends_on"]["nodes"])
+        if node["resource_type"] == "test" and needed & set(node["depends_on"].get("nodes", []))
     } | {name for name, test in manifest.get("unit_tests", {}).items() if needed & set(test["depends_on"]["nodes"])}  # fmt: skip
     status = {result["unique_id"]: result for result in results["results"]}
     for name in sorted(needed | tests):

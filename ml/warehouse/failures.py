@@ -1,4 +1,4 @@
-"""What a failed dbt command reports: which column a contract refuses, which rule cost which load too much, which rows fail a test."""
+"""What a failed dbt command reports: which column a contract refuses, which rule is over budget in which load, which rows fail a test."""
 
 import re
 from collections.abc import Callable

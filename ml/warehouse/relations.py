@@ -1,4 +1,4 @@
-"""What the relations that every project keeps say of a build: the books and the scorecard, asked in plain SQL."""
+"""The book-keeping and the scorecard of a build, read from the relations that every project has, in plain SQL."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,7 @@
-"""make bench-etl ROWS=...: the taxi project from nothing to a snapshot, step by step, beside the same SQL without dbt.
+"""make bench-etl ROWS=...: the taxi project from nothing to a snapshot, step by step, next to the same SQL without dbt.
 
 Each step is a child process; its memory is that of the whole tree of its processes, sampled ten times a second, and the disk
-is what lies below the storage root then. The figures go to build/bench-etl.json as one flat object. The yardstick is the
+is what is below the storage root then. The figures go to build/bench-etl.json as one flat object. The yardstick is the
 compiled SELECT of every model, run one after the other in a bare DuckDB of the same memory, from the same raw Parquet files.
 """
 

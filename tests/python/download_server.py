@@ -1,4 +1,4 @@
-"""A local file server that misbehaves as it is told, and writes down what it was asked; for the tests of downloads."""
+"""A local file server that misbehaves as it is set to, and records its requests; for the tests of downloads."""
 
 import contextlib
 import random

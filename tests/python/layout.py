@@ -28,7 +28,6 @@ FLOORS: tuple[tuple[Module, ...], ...] = (
         Module("storage", "the storage root: read, write, publish whole or not at all, lock", LIGHT),
         Module("console", "progress and tables in a terminal", LIGHT),
         Module("children", "processes that end with the one that started them", LIGHT),
-        Module("logs", "a log for each verb, with the traceback of what ended it", LIGHT),
         Module("records", "frozen dataclasses to JSON and back", LIGHT),
     ),
     (Module("contract", "the YAML meta of the models as validated dataclasses, and the feature SQL for requests", ("torch",)),),
@@ -48,7 +47,6 @@ FLOORS: tuple[tuple[Module, ...], ...] = (
     (Module("network", "the one file to replace: layers and heads", ("duckdb",)),),
     (Module("predictor", "features to predictions", ("duckdb",)),),
     (
-        Module("results", "what training and evaluation measured, as records", ("torch",)),
         Module("train", "training loop, checkpoints, calibration, learning curve"),
         Module("evaluate", "metrics by split and slice, baselines, permutation"),
     ),

@@ -1,4 +1,4 @@
-"""One way of a request: its order is written once, and everybody who answers goes through it."""
+"""One way of a request: its order is written once, and all that answers goes through it."""
 
 import ast
 from pathlib import Path

@@ -56,6 +56,7 @@ def dbt_run(*arguments: str, small: Path, code: int = 0) -> str:
     return done.stdout
 
 
+@pytest.mark.dbt
 def test_changed_and_lost_loads_leave_and_a_build_that_fails_changes_nothing(small: Path) -> None:
     query(small, "update raw_rows set amount = 'x', version = 'v2' where raw_load_id = 'b'")
     query(small, "delete from raw_rows where raw_load_id = 'c'")
@@ -66,6 +67,7 @@ def test_changed_and_lost_loads_leave_and_a_build_that_fails_changes_nothing(sma
     assert table(small) == [("a", 1), ("b", 20)]
 
 
+@pytest.mark.dbt
 def test_where_every_load_changed_the_table_is_rebuilt_in_its_new_shape_and_the_old_one_stays_until_then(small: Path) -> None:
     query(small, "update raw_rows set amount = 'x', version = 'v2'")
     dbt_run(small=small, code=1)

@@ -1,4 +1,4 @@
-"""What a killed process leaves: no child that goes on, and no temporary folder that stays."""
+"""What a killed process leaves: no running child and no temporary folder."""
 
 import os
 import signal
@@ -53,6 +53,7 @@ def dbt_of(pid: int) -> list[str]:
     return [child for child in descendants(str(pid)) if "/dbt " in command_of(child) and "ml/children.py" not in command_of(child)]
 
 
+@pytest.mark.dbt
 def test_a_killed_build_takes_its_dbt_with_it_and_the_same_command_works_at_once(tmp_path: Path) -> None:
     killed = make_toy(tmp_path / "toy")
     killed.skewless("ingest", "toy")
@@ -113,7 +114,7 @@ from ml import storage
 def write(path):
     path.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
-storage.write_beside(Path(sys.argv[1]), write)
+storage.write_next_to(Path(sys.argv[1]), write)
 """
 
 
@@ -125,7 +126,7 @@ def test_the_temporary_folder_of_a_killed_write_is_removed_by_the_next_one_there
     subprocess.run([sys.executable, "-c", WRITE_AND_DIE, str(tmp_path / "answers.csv")], cwd=toy.folder, env=toy.environment())
     (left,) = {path.name for path in tmp_path.iterdir()} - others
     assert left.startswith(".skewless-")
-    storage.write_beside(tmp_path / "other.csv", lambda path: path.write_text("whole"))
+    storage.write_next_to(tmp_path / "other.csv", lambda path: path.write_text("whole"))
     assert {path.name for path in tmp_path.iterdir()} == others | {"other.csv"}
 
 

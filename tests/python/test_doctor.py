@@ -94,7 +94,7 @@ DAMAGES: list[tuple[str, str, Callable[[Path], object], str]] = [
     (f"{STORE}/[!l]*/online.sql", "toy: champion", flip, "online.sql of bundle"),
     (f"{STORE}/[!l]*", "toy: champion", shutil.rmtree, "the model store has no version"),
     (f"{OWN}/champion", "toy: champion", lambda path: rewrite(path, version="0123"), "no version 0123"),
-    ("workspaces/default/ledger/*-train-*.json", "ledger", lambda path: path.write_text("{}"), "is no row"),
+    ("workspaces/default/ledger/*-train-*.json", "ledger", lambda path: path.write_text("{}"), "is not a row"),
 ]  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def test_a_changed_byte_is_found_by_a_deep_look(well: Checkout, pattern: str, na
     assert found["status"] == "fail" and says in found["says"]
 
 
-def test_what_it_says_to_do_about_a_damaged_bundle_mends_it(well: Checkout) -> None:
+def test_what_it_says_to_do_about_a_damaged_bundle_fixes_it(well: Checkout) -> None:
     folder = only(well, f"{STORE}/[!l]*")
     flip(folder / "online.sql")
     assert str(folder) in examined(well, code=1)["toy: champion"]["do"]
@@ -133,7 +133,7 @@ def test_what_it_says_to_do_about_a_damaged_bundle_mends_it(well: Checkout) -> N
     assert examined(well, "--deep")["toy: champion"]["status"] == "ok"
 
 
-def test_other_columns_than_are_declared_are_told(well: Checkout) -> None:
+def test_other_columns_than_are_declared_are_reported(well: Checkout) -> None:
     (sources,) = (well.folder / "models/toy/staging").glob("*sources.yml")
     sources.write_text(sources.read_text().replace("{name: distance_km}]", "{name: distance_miles}]"))
     found = examined(well)["toy: raw"]
@@ -141,7 +141,7 @@ def test_other_columns_than_are_declared_are_told(well: Checkout) -> None:
 
 
 @pytest.mark.dbt
-def test_a_file_that_nobody_can_parse_fails_its_own_check_and_no_other(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_parsed_fails_its_own_check_and_no_other(tmp_path: Path) -> None:
     broken = make_toy(tmp_path / "toy")
     (sources,) = (broken.folder / "models/toy/staging").glob("*sources.yml")
     sources.write_text("sources: [")
@@ -151,7 +151,7 @@ def test_a_file_that_nobody_can_parse_fails_its_own_check_and_no_other(tmp_path:
     assert sources.name in broken.skewless("profile", "toy", code=1)
 
 
-def test_who_holds_the_lock_is_told_without_waiting_for_it(well: Checkout) -> None:
+def test_who_holds_the_lock_is_reported_without_waiting_for_it(well: Checkout) -> None:
     with open(well.root / "workspaces/default/build.lock", "w") as lock:
         lock.write("`skewless build toy`, process 1 on a machine")
         lock.flush()
@@ -161,7 +161,7 @@ def test_who_holds_the_lock_is_told_without_waiting_for_it(well: Checkout) -> No
     assert examined(well)["locks"]["status"] == "ok"
 
 
-def test_what_killed_processes_left_is_told(well: Checkout) -> None:
+def test_what_killed_processes_left_is_reported(well: Checkout) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
     (well.root / "tmp" / f"{socket.gethostname()}-{dead.pid}-abc").mkdir(parents=True)
@@ -197,7 +197,7 @@ def test_a_root_that_cannot_be_written_fails(toy: Checkout, tmp_path: Path) -> N
         assert found["storage root"]["status"] == "fail" and str(root) in found["storage root"]["says"]
 
 
-def test_a_taken_port_is_told_and_fails_nothing(toy: Checkout) -> None:
+def test_a_taken_port_is_reported_and_fails_nothing(toy: Checkout) -> None:
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -210,7 +210,7 @@ def test_a_taken_port_is_told_and_fails_nothing(toy: Checkout) -> None:
 
 
 @pytest.mark.dbt
-def test_telemetry_that_was_turned_on_is_told(tmp_path: Path) -> None:
+def test_telemetry_that_was_turned_on_is_reported(tmp_path: Path) -> None:
     loud = make_toy(tmp_path / "toy")
     loud.edit("dbt_project.yml", "send_anonymous_usage_stats: false", "send_anonymous_usage_stats: true")
     assert "dbt" in examined(loud)["telemetry"]["says"]

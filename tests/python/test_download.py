@@ -1,4 +1,4 @@
-"""Downloads: from servers that cut, stall, lie and change their minds, the right bytes or an error that says what happened."""
+"""Downloads: from servers that cut, stall, send false lengths and change the file, the right bytes or an error that says what happened."""
 
 import errno
 import hashlib
@@ -120,7 +120,7 @@ def test_a_server_is_not_pressed_beyond_what_it_asks_for(site, tmp_path):
 
 
 @pytest.mark.parametrize(("status", "said"), [(404, "404 Not Found"), (403, "403 Forbidden"), (410, "410 Gone")])
-def test_a_refusal_is_told_at_once(site, tmp_path, status, said):
+def test_a_refusal_is_reported_at_once(site, tmp_path, status, said):
     site.heads = site.always = {"status": status}
     assert refused(site.url, tmp_path) == f"{site.url}: {said}" and len(site.seen) <= 2
 
@@ -160,7 +160,7 @@ def test_a_misfit_range_is_not_appended(site, tmp_path):
         assert get(site.url, tmp_path).read_bytes() == TEXT and site.asked()[-3:] == [None, "bytes=60000-", None]
 
 
-LIES = {
+FALSE_ANSWERS = {
     "short": ({"send": 0}, "the server promised 100,000 bytes and sent"),
     "short by chunks": ({"chunked": True, "lack": 40_000}, "the server promised 100,000 bytes and sent"),
     "long": ({"chunked": True, "extra": 1}, "more bytes than promised"),
@@ -172,23 +172,23 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("fault", FALSE_ANSWERS)
 @pytest.mark.parametrize("mark", ['"1"', 'W/"1"', None])
-def test_a_server_that_lies_yields_no_file_and_what_can_be_gone_on_with_is_kept(site, tmp_path, lie, mark, monkeypatch):
+def test_a_false_answer_yields_no_file_and_a_part_that_can_be_continued_is_kept(site, tmp_path, fault, mark, monkeypatch):
     monkeypatch.setattr(download, "ATTEMPTS", 2)
     site.turns, site.mark = [{"send": 60_000}], mark
-    site.always, said = LIES[lie]
-    if lie in ("long", "less than before", "more than before"):
+    site.always, said = FALSE_ANSWERS[fault]
+    if fault in ("long", "less than before", "more than before"):
         site.always = {**site.always, "deaf": True}
     error = refused(site.url, tmp_path)
     assert re.search(said, error)
     is_kept = mark == '"1"' and not site.always.get("deaf")
-    assert ("60.0 kB are kept; the same command goes on from there" in error) == is_kept
+    assert ("60.0 kB are kept; the same command continues from there" in error) == is_kept
     site.always, site.seen = {}, []
     assert get(site.url, tmp_path).read_bytes() == TEXT and site.asked() == ["bytes=60000-" if is_kept else None]
 
 
-def test_an_end_that_nothing_tells_from_a_cut_is_refused_but_chunks_say_where_they_end(site, tmp_path):
+def test_an_end_that_may_be_a_cut_is_refused_but_chunks_say_where_they_end(site, tmp_path):
     site.heads = site.always = {"unsaid": True}
     assert "does not say how long" in refused(site.url, tmp_path)
     site.heads = site.always = {"chunked": True}
@@ -198,7 +198,7 @@ def test_an_end_that_nothing_tells_from_a_cut_is_refused_but_chunks_say_where_th
 
 
 @pytest.mark.parametrize("spoil", [b"", b'{"url": "http', b"[]", None])
-def test_a_part_of_another_version_or_without_a_record_is_not_gone_on_with(site, tmp_path, spoil):
+def test_a_part_of_another_version_or_without_a_record_is_not_continued(site, tmp_path, spoil):
     site.turns, site.always = [{"send": 60_000}], {"send": 0}
     refused(site.url, tmp_path)
     (record,) = tmp_path.glob("*/trips.csv.part.json")
@@ -235,7 +235,7 @@ NOWHERE = {"http://nowhere.invalid/x": "host not found", "http://127.0.0.1:1/x":
 
 
 @pytest.mark.parametrize("url", NOWHERE)
-def test_an_address_that_leads_nowhere_is_told(url):
+def test_an_address_that_leads_nowhere_is_reported(url):
     with pytest.raises(SkewlessError, match=NOWHERE[url]) as error:
         download.find(url)
     assert str(error.value).startswith(url) and error.value.hint
@@ -268,7 +268,7 @@ def test_a_download_killed_at_any_moment_is_finished_by_the_next(site, tmp_path,
     assert bool(kept) == (moment != "after" and (moment, count) != ("chunk", 1))
 
 
-def test_a_record_never_stands_beside_the_bytes_of_another_version(site, tmp_path):
+def test_a_record_never_describes_the_bytes_of_another_version(site, tmp_path):
     get(site.url, tmp_path)
     site.files["/trips.csv"], site.mark = TEXT[::-1], '"2"'
     killed = child(site, tmp_path, "after", 1)
@@ -278,7 +278,7 @@ def test_a_record_never_stands_beside_the_bytes_of_another_version(site, tmp_pat
     assert get(site.url, tmp_path).read_bytes() == TEXT
 
 
-def test_an_interrupt_leaves_a_part_to_go_on_with(site, tmp_path):
+def test_an_interrupt_leaves_a_part_to_continue(site, tmp_path):
     def interrupt(label, done, total):
         if done > 50_000:
             raise KeyboardInterrupt
@@ -298,7 +298,7 @@ def test_of_two_processes_one_downloads_and_the_other_waits_for_it(site, tmp_pat
     assert first.returncode == 0 and len(site.asked()) == 1 and labels == ["waiting for another download of trips.csv"]
 
 
-def test_a_full_disk_is_told_as_such_and_what_it_took_is_gone_on_with(site, tmp_path):
+def test_a_full_disk_is_reported_as_such_and_the_part_on_it_is_continued(site, tmp_path):
     site.files["/trips.csv"] = TEXT * 20
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:

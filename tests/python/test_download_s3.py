@@ -1,4 +1,4 @@
-"""Downloads from S3, against the test double of `download_server`: listed over pages, gone on with under the same ETag."""
+"""Downloads from S3, against the test double of `download_server`: listed over pages, continued under the same ETag."""
 
 import time
 
@@ -37,7 +37,7 @@ def test_s3_lists_all_keys_below_a_prefix_over_pages_and_gets_each(store, tmp_pa
 
 
 @pytest.mark.parametrize("stall", [0, 8])
-def test_s3_goes_on_after_a_cut_only_with_the_same_version(store, tmp_path, stall):
+def test_s3_continues_after_a_cut_only_with_the_same_version(store, tmp_path, stall):
     store.turns, began = [{"send": 40_000, "stall": stall}], time.monotonic()
     assert get("s3://bucket/data/c.csv", tmp_path).read_bytes() == TEXT[:50_000]
     assert time.monotonic() - began < 8 and store.guards == ['"1"']

@@ -91,8 +91,8 @@ def test_requests_are_judged_without_the_smoke_test_once_there_are_enough(lived:
 
 
 def test_too_few_predictions_are_refused_with_their_number(lived: Checkout, reference: pa.Table) -> None:
-    write_log(lived, reference.slice(0, drift.LEAST_ROWS - 1))
-    assert f"logged {drift.LEAST_ROWS - 1} predictions" in lived.skewless("drift", "toy", "--no-page", code=3)
+    write_log(lived, reference.slice(0, drift.MIN_ROWS - 1))
+    assert f"logged {drift.MIN_ROWS - 1} predictions" in lived.skewless("drift", "toy", "--no-page", code=3)
 
 
 def test_evidently_writes_its_page(lived: Checkout, reference: pa.Table) -> None:

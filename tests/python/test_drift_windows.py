@@ -115,7 +115,7 @@ def test_rows_without_a_readable_time_are_in_the_whole_alone_and_counted(lived: 
 
 def test_a_replay_judges_out_of_time_rows_by_the_time_of_its_events(lived: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "79 out-of-time rows of snapshot" in lived.skewless("drift", "toy", "--no-page", "--replay", code=3)
-    monkeypatch.setattr(drift, "LEAST_ROWS", 50)
+    monkeypatch.setattr(drift, "MIN_ROWS", 50)
     record = judge(lived, replay=True, window="week").record
     out_of_time = json.loads((bundle_of(lived) / "metrics.json").read_text())["out_of_time"]
     assert record.live and record.source == "out_of_time" and record.rows == record.live.rows == out_of_time["rows"] == 79
@@ -129,7 +129,7 @@ def test_a_replay_judges_out_of_time_rows_by_the_time_of_its_events(lived: Check
 def test_the_log_and_a_replay_keep_records_of_their_own(lived: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     write_log(lived, days_of_traffic(lived, 3))
     first = judge(lived)
-    monkeypatch.setattr(drift, "LEAST_ROWS", 50)
+    monkeypatch.setattr(drift, "MIN_ROWS", 50)
     assert judge(lived, replay=True).record.source == "out_of_time"
     again = judge(lived)
     assert again.unchanged and again.key == first.key and again.record.source == "request"

@@ -38,9 +38,9 @@ def test_a_paired_difference_is_sharper_than_its_parts() -> None:
     truth = np.repeat(generator.normal(0, 10, 40), 50)
     noise = generator.normal(0, 1, 2000)
     group = list(np.repeat(range(40), 50))
-    ours, theirs = answers(list(truth), list(noise), group), answers(list(truth), list(noise * 1.05), group)
-    difference = metrics.difference(ours, theirs, "regression")
-    own = metrics.metrics(ours, "regression").interval
+    first, second = answers(list(truth), list(noise), group), answers(list(truth), list(noise * 1.05), group)
+    difference = metrics.difference(first, second, "regression")
+    own = metrics.metrics(first, "regression").interval
     assert difference.interval[0] <= difference.point <= difference.interval[1]
     assert difference.interval[1] - difference.interval[0] < 0.1 * (own[1] - own[0])
 

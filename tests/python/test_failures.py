@@ -31,6 +31,7 @@ def fresh(tmp_path: Path) -> Checkout:
     return made
 
 
+@pytest.mark.dbt
 def test_a_contract_that_is_not_kept_names_every_column_and_both_types(fresh: Checkout) -> None:
     fresh.edit("models/toy/marts/toy_features.yml", "data_type: double, description: Weight", "data_type: integer, description: Weight")
     fresh.edit("models/toy/marts/toy_features.yml", "{name: carrier, data_type: varchar", "{name: carier, data_type: varchar")
@@ -41,6 +42,7 @@ def test_a_contract_that_is_not_kept_names_every_column_and_both_types(fresh: Ch
     assert "do: make models/toy/marts/toy_features.sql and models/toy/marts/toy_features.yml agree" in said
 
 
+@pytest.mark.dbt
 def test_a_rule_over_its_budget_names_rule_load_file_share_budget_and_remedy_and_exits_3_also_in_run(fresh: Checkout) -> None:
     fresh.edit(f"{CHECKED}.yml", "{dimension: valid, budget: 0.05", "{dimension: valid, budget: 0.001")
     fresh.edit(f"{CHECKED}.yml", "{dimension: accurate, budget: 0.05", "{dimension: accurate, budget: 0")
@@ -53,6 +55,7 @@ def test_a_rule_over_its_budget_names_rule_load_file_share_budget_and_remedy_and
     assert "rule depot_open" not in said
 
 
+@pytest.mark.dbt
 def test_books_that_do_not_balance_name_the_load_and_its_counts(fresh: Checkout) -> None:
     fresh.edit("models/toy/marts/toy_quarantine.sql", "where not is_duplicate", "where ok_weight and not is_duplicate")
     said = fresh.skewless("build", "toy", code=3)
@@ -61,6 +64,7 @@ def test_books_that_do_not_balance_name_the_load_and_its_counts(fresh: Checkout)
     assert "a row is lost or repeated" in said
 
 
+@pytest.mark.dbt
 def test_red_unit_tests_and_other_red_tests_are_whole(fresh: Checkout) -> None:
     with open(fresh.folder / f"{CHECKED}.yml", "a") as file:
         file.write(UNIT_TEST)
@@ -76,6 +80,7 @@ def test_red_unit_tests_and_other_red_tests_are_whole(fresh: Checkout) -> None:
     assert Path(query).read_text().strip()
 
 
+@pytest.mark.dbt
 def test_broken_sql_exits_1_even_where_a_test_is_red_too_and_names_both(fresh: Checkout) -> None:
     fresh.edit(f"{CHECKED}.yml", "{dimension: accurate, budget: 0.05", "{dimension: accurate, budget: 0")
     fresh.edit("models/toy/marts/toy_depots.sql", "select", "select wrong_column,")

@@ -44,7 +44,7 @@ def test_duckdb_and_python_give_any_text_the_same_bucket(salt, texts):
 
 
 @given(salt=TEXT, text=TEXT)
-def test_every_bucket_lies_below_the_number_of_buckets(salt, text):
+def test_every_bucket_is_below_the_number_of_buckets(salt, text):
     assert 0 <= hashing.hash_bucket(salt, text) < hashing.BUCKETS == 1048576
 
 
@@ -65,7 +65,7 @@ def test_buckets_of_neighbouring_keys_fill_the_whole_range_evenly():
 
 
 @given(keys=st.sets(TEXT, max_size=30), bounds=st.tuples(*[st.integers(0, hashing.BUCKETS)] * 2))
-def test_the_smaller_sample_lies_inside_the_larger(keys, bounds):
+def test_the_smaller_sample_is_part_of_the_larger(keys, bounds):
     small, large = ({key for key in keys if hashing.hash_bucket("s", key) < bound} for bound in sorted(bounds))
     assert small <= large
 

@@ -194,7 +194,7 @@ def test_a_load_in_pieces_is_the_load_in_one(where, checkout, tmp_path, monkeypa
 
 
 HEADERS = {"trip,fare": "lacks note", "trip,fare,note,tip": "has 'tip' besides", "fare,trip,note": "in another order",
-           "trip,fare,notes": "lacks note and it has 'notes' besides", "trip,trip,fare,note": "or twice"}  # fmt: skip
+           "trip,fare,notes": "lacks note and it has 'notes' besides", "trip,trip,fare,note": "or repeated"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("header", "named"), HEADERS.items())
@@ -213,7 +213,7 @@ def test_an_unknown_header_is_compared_with_the_nearest_table(where, checkout, t
         load(where, checkout, write(tmp_path, "zone|city\n1|x\n"))
 
 
-def test_files_are_told_apart_by_their_headers_and_delimiters(where, checkout, tmp_path):
+def test_files_are_recognised_by_their_headers_and_delimiters(where, checkout, tmp_path):
     (folder := tmp_path / "drop").mkdir()
     write(folder, "trip,fare,note\na,1,\n", "1.csv"), write(folder, "zone|borough\n1|a,b\n", "2.txt")
     trips, zones = load(where, checkout, folder)

@@ -52,12 +52,12 @@ def drop(tmp_path: Path) -> Path:
     return tmp_path / "drop"
 
 
-def load(where, checkout, *sources, beside=False):
-    return ingest.ingest(where, checkout, "toy", [str(source) for source in sources], lambda *_: None, beside)
+def load(where, checkout, *sources, keep_both=False):
+    return ingest.ingest(where, checkout, "toy", [str(source) for source in sources], lambda *_: None, keep_both)
 
 
 def values(where, table="trips"):
-    """All that stands in a raw table: the trip, its number and its file."""
+    """All rows of a raw table: the trip, its number and its file."""
     folder = storage.fetch(where, f"raw/toy/{table}")
     rows = [row for path in folder.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
     return sorted(
@@ -112,7 +112,7 @@ def test_a_glob_means_its_files_and_none_is_an_error(where, checkout, drop):
         load(where, checkout, drop / "z_*.txt")
 
 
-def test_a_document_in_a_folder_is_left_alone_and_told_and_by_its_name_refused(where, checkout, drop):
+def test_a_document_in_a_folder_is_left_alone_and_reported_and_by_its_name_refused(where, checkout, drop):
     (drop / "m.txt").write_bytes(MONTH), (drop / "README.txt").write_bytes(b"about these files\n")
     assert load(where, checkout, drop).documents == [str(drop / "README.txt")]
     with pytest.raises(SkewlessError, match="has a header that no raw table of toy has"):
@@ -139,7 +139,7 @@ def test_lines_may_have_more_fields_than_the_header_names(where, checkout, drop)
     assert [row[:3] for row in values(where, "ragged")] == [("1", "2.5", 2), ("3", "4", 4)]
 
 
-def test_a_corrected_file_takes_the_place_of_the_one_of_its_name_unless_it_is_to_stand_beside(where, checkout, drop):
+def test_a_corrected_file_takes_the_place_of_the_one_of_its_name_unless_both_are_to_be_kept(where, checkout, drop):
     (drop / "m.txt").write_bytes(MONTH)
     (first,) = load(where, checkout, drop / "m.txt").loads
     (drop / "m.txt.bz2").write_bytes(bz2.compress(MONTH + b"c|3|late\n"))
@@ -149,7 +149,7 @@ def test_a_corrected_file_takes_the_place_of_the_one_of_its_name_unless_it_is_to
     assert ingest.load_ids(where, checkout, "toy") == [f"trips/{second.load_id}"]
     (back,) = load(where, checkout, drop / "m.txt").loads
     assert back.replaced == second.load_id and [row[0] for row in values(where)] == ["a", "b"]
-    load(where, checkout, drop / "m.txt.bz2", beside=True)
+    load(where, checkout, drop / "m.txt.bz2", keep_both=True)
     assert [row[0] for row in values(where)] == ["a", "a", "b", "b", "c"]
 
 

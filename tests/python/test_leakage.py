@@ -48,7 +48,7 @@ def trace(
     declared: dict[str, str] = STAGING,
     staging: str = TRIPS,
 ) -> dict[str, tuple[Origin, ...]]:
-    """What stands behind the inputs and features of a small project, with one part of its SQL replaced."""
+    """The origins of the inputs and features of a small project, with one part of its SQL replaced."""
     nodes = [
         node("stg_trips", staging, ["source.raw"], {name: {"available": when} if when else {} for name, when in declared.items()}),
         node("stg_rates", "select zone, rate, since from 'rates/*.parquet'", ["source.raw"], dict.fromkeys(RATES, KNOWN)),
@@ -101,7 +101,7 @@ def test_a_lookup_fitted_on_train_may_read_outcomes() -> None:
 def test_what_only_the_outcome_brings_is_refused_by_name(change: dict[str, Any], says: str) -> None:
     with pytest.raises(SkewlessError, match=says):
         trace(**change)
-    trace()  # the project as it stands is fine
+    trace()  # the unchanged project is fine
 
 
 def test_sql_that_reads_an_unknown_column_is_refused_with_the_model() -> None:
@@ -110,5 +110,5 @@ def test_sql_that_reads_an_unknown_column_is_refused_with_the_model() -> None:
         trace(rate="checked.tips")
 
 
-def test_a_condition_beside_the_split_narrows_it() -> None:
+def test_a_condition_next_to_the_split_narrows_it() -> None:
     trace(where="'train' = split and zone <> 'A'")

@@ -76,7 +76,7 @@ def test_a_rule_is_added_the_same_way_and_is_enforced_on_requests(lived: Checkou
 def test_a_rule_over_its_budget_stops_build_and_snapshot(lived: Checkout) -> None:
     checked = "models/toy/intermediate/int_parcels_checked.yml"
     lived.edit(checked, "dimension: accurate, budget: 0.05", "dimension: accurate, budget: 0.0")
-    assert "within_budget" in lived.skewless("build", "toy", code=1)
+    assert "rule weight of toy_quality" in lived.skewless("build", "toy", code=3)
     assert "red in the last build" in lived.skewless("snapshot", "toy", code=3)
     lived.edit(checked, "dimension: accurate, budget: 0.0", "dimension: accurate, budget: 0.05")
     lived.skewless("build", "toy")

@@ -135,6 +135,7 @@ def test_a_verb_that_only_reads_makes_no_root_but_leaves_a_log_of_its_failure(
     assert "command: skewless doctor" in text and "KeyError: 'planted'" in text
 
 
+@pytest.mark.dbt
 def test_the_log_of_a_build_names_its_steps_and_why_it_was_unchanged(tmp_path: Path) -> None:
     built = make_toy(tmp_path / "toy")
     built.skewless("ingest", "toy")
@@ -150,14 +151,19 @@ def test_sigterm_ends_a_verb_with_its_sentence_and_its_log(toy: Checkout) -> Non
         toy.command("build", "toy"), cwd=toy.folder, env=toy.environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     until = time.monotonic() + 30
-    while time.monotonic() < until and not _children(process.pid):
+    while time.monotonic() < until and not _dbt_of(process.pid):
         time.sleep(0.02)
-    child = _children(process.pid)[0]
+    (child,) = _dbt_of(process.pid)
     process.terminate()
     said = process.communicate(timeout=20)[1]
     assert process.returncode == 143 and "error: terminated" in said and "Traceback" not in said
     assert not Path("/proc", str(child)).exists()
     assert "KeyboardInterrupt" in newest(toy.root, "build")
+
+
+def _dbt_of(pid: int) -> list[int]:
+    """The children that are dbt, or about to become it."""
+    return [child for child in _children(pid) if b"dbt" in Path("/proc", str(child), "cmdline").read_bytes()]
 
 
 def _children(pid: int) -> list[int]:

@@ -266,6 +266,7 @@ def misspelt(tmp_path: Path) -> Iterator[Checkout]:
     yield toy
 
 
+@pytest.mark.dbt
 def test_check_and_build_name_five_misspelt_keys_at_once_before_dbt_runs(misspelt: Checkout) -> None:
     for verb in ("check", "build"):
         said = " ".join(misspelt.skewless(verb, "toy", code=1).split())
@@ -274,6 +275,7 @@ def test_check_and_build_name_five_misspelt_keys_at_once_before_dbt_runs(misspel
         assert not (misspelt.root / "workspaces" / "default" / "compile").exists()
 
 
+@pytest.mark.dbt
 def test_ingest_refuses_a_misspelt_key_of_a_source(misspelt: Checkout) -> None:
     said = " ".join(misspelt.skewless("ingest", "toy", code=1).split())
     assert "_toy__sources.yml: toy_raw.depots: meta.ingest has the unknown key 'fil'" in said and "did you mean file?" in said
@@ -287,6 +289,7 @@ def test_the_reference_page_is_the_one_that_the_dataclasses_give() -> None:
         )
 
 
+@pytest.mark.dbt
 def test_a_staging_column_or_model_without_entry_is_refused_by_name(tmp_path: Path) -> None:
     toy = make_toy(tmp_path)
     toy.skewless("ingest", "toy")
@@ -299,6 +302,7 @@ def test_a_staging_column_or_model_without_entry_is_refused_by_name(tmp_path: Pa
     assert "stg_toy__parcels.parcel_id: nothing says when this column is known: it has no entry" in said
 
 
+@pytest.mark.dbt
 def test_a_row_out_of_a_declared_range_fails_the_build_and_null_does_not(tmp_path: Path) -> None:
     toy = make_toy(tmp_path)
     toy.skewless("ingest", "toy")

@@ -268,7 +268,7 @@ def test_a_rule_that_comes_out_as_null_is_broken(tmp_path):
     assert [refusal.rule for refusal in refusals] == ["ok_night"]
 
 
-def test_refusals_of_the_door_stand_at_their_rows_among_thousands(tmp_path):
+def test_refusals_name_their_rows_among_thousands(tmp_path):
     rows = [{"miles": 100.0 if n % 97 == 0 else 1.0, "seats": 9 if n % 89 == 0 else 1} for n in range(5000)]
     refusals, flags = judged(tmp_path, *rows)
     assert [refusal.row for refusal in refusals] == list(range(0, 5000, 97))

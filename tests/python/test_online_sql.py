@@ -1,4 +1,4 @@
-"""What a feature table may not do, which rules hold at the door, and online SQL that means what the warehouse's means."""
+"""What a feature table may not do, which rules are enforced on requests, and online SQL that means what the warehouse's means."""
 
 import datetime
 
@@ -205,14 +205,14 @@ def test_the_online_sql_gives_from_inputs_alone_what_the_warehouse_gives(rows):
     assert len(offline) == len(rows)
 
 
-def at_the_door(**changes):
+def enforced(**changes):
     (rule,) = completed(**changes).rules
     return rule.sql, rule.inputs
 
 
 @pytest.mark.parametrize("action", ["quarantine", "flag"])
-def test_a_rule_over_inputs_alone_holds_at_the_door(action):
-    sql, inputs = at_the_door(rule="coalesce(trips.pickup <> dropoff, false) and miles between 0 and 99", action=action)
+def test_a_rule_over_inputs_alone_is_enforced_on_requests(action):
+    sql, inputs = enforced(rule="coalesce(trips.pickup <> dropoff, false) and miles between 0 and 99", action=action)
     assert inputs == ("pickup", "dropoff", "miles")
     with duckdb.connect() as connection:
         rows = "(values ('a', 'b', 5), ('a', 'a', 5), ('a', null, 5), ('a', 'b', 100)) v (pickup, dropoff, miles)"
@@ -227,27 +227,27 @@ NOT_AT_THE_DOOR = [
 
 @pytest.mark.parametrize("rule", NOT_AT_THE_DOOR)
 def test_a_rule_that_a_request_alone_cannot_judge_stays_in_the_warehouse(rule):
-    assert at_the_door(rule=rule) == (None, ())
+    assert enforced(rule=rule) == (None, ())
 
 
 @pytest.mark.parametrize("changed", ["miles * 2 as miles", "cast(miles as integer) as miles", "kilometres as miles"])
 def test_a_rule_over_an_input_that_the_request_relation_changes_stays_in_the_warehouse(changed):
-    assert at_the_door(request=REQUEST.replace("miles", changed)) == (None, ())
-    assert at_the_door(request=REQUEST.replace("miles", changed), rule="pickup <> dropoff")[1] == ("pickup", "dropoff")
+    assert enforced(request=REQUEST.replace("miles", changed)) == (None, ())
+    assert enforced(request=REQUEST.replace("miles", changed), rule="pickup <> dropoff")[1] == ("pickup", "dropoff")
 
 
 def test_a_rule_over_an_input_that_a_star_replaces_stays_in_the_warehouse():
-    assert at_the_door(request="select * replace (miles * 2 as miles) from checked") == (None, ())
-    assert at_the_door(request="select * exclude (miles), kilometres as miles from checked") == (None, ())
+    assert enforced(request="select * replace (miles * 2 as miles) from checked") == (None, ())
+    assert enforced(request="select * exclude (miles), kilometres as miles from checked") == (None, ())
 
 
-def test_a_rule_over_an_input_that_changes_beside_the_rule_stays_in_the_warehouse():
-    assert at_the_door(checked="select trip, miles * 2 as miles, {rule} as ok_rule from stg") == (None, ())
+def test_a_rule_over_an_input_that_changes_next_to_the_rule_stays_in_the_warehouse():
+    assert enforced(checked="select trip, miles * 2 as miles, {rule} as ok_rule from stg") == (None, ())
 
 
 def test_a_rule_over_an_input_that_changes_after_the_rule_stays_in_the_warehouse():
     late = "with judged as (select *, {rule} as ok_rule from stg) select trip, miles * 2 as miles, ok_rule from judged"
-    assert at_the_door(checked=late) == (None, ())
+    assert enforced(checked=late) == (None, ())
 
 
 def test_a_contract_comes_back_from_json_as_it_was():

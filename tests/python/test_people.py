@@ -35,14 +35,14 @@ def said(checkout: Checkout, command: list[str]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
-def test_a_wrong_project_is_told_by_every_verb(toy: Checkout, verb: str) -> None:
+def test_a_wrong_project_is_reported_by_every_verb(toy: Checkout, verb: str) -> None:
     more = ["in.csv"] if verb == "predict" else []
     text = toy.skewless(verb, "tyo", *more, code=2)
     assert "there is no project tyo" in text and "did you mean toy?" in text
 
 
 @pytest.mark.parametrize("verb", ["serve", "predict", "drift", "promote"])
-def test_a_champion_that_the_store_has_lost_is_told(lived: Checkout, verb: str) -> None:
+def test_a_champion_that_the_store_has_lost_is_reported(lived: Checkout, verb: str) -> None:
     record = lived.own / "champion"
     kept = record.read_text()
     record.write_text(json.dumps({**json.loads(kept), "version": "000000000000"}))
@@ -59,7 +59,7 @@ def test_a_champion_that_the_store_has_lost_is_told(lived: Checkout, verb: str) 
     ("verb", "size"),
     [("ingest", 4_000), ("snapshot", 2_000), ("train", 4_000), ("predict", 400), ("report", 20_000)],
 )  # fmt: skip
-def test_a_full_disk_is_told_and_the_same_command_finishes_with_room(lived: Checkout, full: Path, verb: str, size: int) -> None:
+def test_a_full_disk_is_reported_and_the_same_command_finishes_with_free_space(lived: Checkout, full: Path, verb: str, size: int) -> None:
     root, kept = full, full.with_name("kept")
     if verb == "ingest":
         shutil.move(root / "raw", kept)

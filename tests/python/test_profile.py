@@ -21,7 +21,7 @@ TAXI = CHECKOUT.parent / "shared" / "data" / "taxi"
 
 
 def column_of(root: Path, values: list[str | None]) -> dict[str, Any]:
-    """The profile of one column of these values, through real files and DuckDB; the second half lies in a second file."""
+    """The profile of one column of these values, through real files and DuckDB; the second half is in a second file."""
     where = storage.open_storage(str(root), "default")
     table = RawTable("invented", "table", ("the column",), ",", None, None)
     storage.remove(where, table.key) if storage.exists(where, table.key) else None
@@ -106,7 +106,7 @@ NUMBERS = [str(20 + number * 7 % 61) for number in range(300)]
         ([*NUMBERS, "53.5"], "mixture", "whole numbers but for 1 rows"),
         (["2024-01-15", "15.01.2024"], "formats", "2 ways of writing"),
         (["13/01/2024", "01/13/2024"], "order", "day before month"),
-        (["03/04/2024", "05/06/2024"], "order", "cannot be told apart"),
+        (["03/04/2024", "05/06/2024"], "order", "cannot be distinguished"),
         (["1", "NA", ""], "nulls", "2 spellings"),
         (["1", "NA", " na"], "nulls", "2 spellings"),
         (["JFK", "jfk", "EWR"], "capitals", "'JFK', 'jfk'"),
@@ -146,7 +146,7 @@ def test_a_plain_column_is_not_suspected(tmp_path: Path, values: list[str | None
     assert column_of(tmp_path, values)["suspicions"] == []
 
 
-def test_a_null_of_the_file_format_is_counted_beside_the_spelled_ones(tmp_path: Path) -> None:
+def test_a_null_of_the_file_format_is_counted_with_the_spelled_ones(tmp_path: Path) -> None:
     column = column_of(tmp_path, ["1", None, "NA", None])
     assert (column["nulls"], column["type"]) == (3, "integer")
     assert {entry["text"]: entry["rows"] for entry in column["null_spellings"]} == {None: 2, "NA": 1}

@@ -70,7 +70,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     card = [RuleScore("km", "valid", "flag", 2, ROWS, 1.0, 0.5, "simulated.txt", 0, 0, None)]
     monkeypatch.setattr(relations, "scorecard", lambda opened, project: card)
     monkeypatch.setattr(ingest, "load_ids", lambda *_: ["t/l"])
-    monkeypatch.setattr(ingest, "stand_in", lambda *_: None)
+    monkeypatch.setattr(ingest, "declared_simulation", lambda *_: None)
     return Engine()
 
 
@@ -84,7 +84,7 @@ def plant(where: Storage, monkeypatch: pytest.MonkeyPatch, declared: SimulateMet
     storage.write_json(where, "simulated/toy/4-1/simulation.json", {"files": [{"name": "simulated.txt", "bytes": 9}]})
     storage.write_json(where, "simulated/toy/4-1/made_from.json", {"key": "a"})
     monkeypatch.setattr(ingest, "loads", lambda *_: [Load("t", "simulated.txt", "l", ROWS, ROWS, 0, bytes=9)])
-    monkeypatch.setattr(ingest, "stand_in", lambda *_: declared)
+    monkeypatch.setattr(ingest, "declared_simulation", lambda *_: declared)
 
 
 def judge(where: Storage, engine: Engine) -> tuple[quality.Quality, bool]:
@@ -132,7 +132,7 @@ def test_the_truth_has_the_declared_columns_and_depends_on_simulation_declaratio
     engine.catches = ["other"]
     assert judge(where, engine)[1] is False and judge(where, engine)[1] is True
     monkeypatch.setattr(
-        ingest, "stand_in", lambda *_: SimulateMeta(module="ml.simulate.toy", rows=ROWS, seed=1, truth=("expected", "noise"))
+        ingest, "declared_simulation", lambda *_: SimulateMeta(module="ml.simulate.toy", rows=ROWS, seed=1, truth=("expected", "noise"))
     )
     made, unchanged = judge(where, engine)
     assert not unchanged and made.truth is not None and made.truth.noise_floor == {}

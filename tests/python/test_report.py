@@ -34,7 +34,7 @@ def page(lived: Checkout) -> Path:
     return Path(lived.json("report", "toy")["path"])
 
 
-def test_the_page_is_one_file_that_asks_nobody_for_anything(page: Path) -> None:
+def test_the_page_is_one_file_that_loads_nothing_else(page: Path) -> None:
     text = page.read_text()
     HTMLParser().feed(text)
     assert not re.search(r"<(script|link|iframe|img)\b", text)
@@ -59,7 +59,7 @@ def test_the_page_is_not_drawn_again_while_nothing_changes(page: Path, lived: Ch
     assert lived.json("report", "toy")["unchanged"] and page.stat().st_mtime_ns == stamp
 
 
-def test_a_project_without_a_run_is_told_what_to_do(toy: Checkout) -> None:
+def test_a_project_without_a_run_says_what_to_do(toy: Checkout) -> None:
     assert "skewless run toy" in toy.skewless("report", "toy", code=3)
 
 

@@ -38,7 +38,7 @@ def keys(lived: Checkout, share: float) -> set[str]:
     return {key for batch in dataset.sampled(folder, declared, share) for key in batch["parcel_id"].to_pylist()}
 
 
-def test_a_smaller_sample_lies_inside_a_larger_one_and_the_whole_is_the_train_split(lived: Checkout) -> None:
+def test_a_smaller_sample_is_part_of_a_larger_one_and_the_whole_is_the_train_split(lived: Checkout) -> None:
     nested = [keys(lived, share) for share in (0.05, 0.2, 0.5, 1.0)]
     assert all(small < large for small, large in itertools.pairwise(nested))
     folder, _ = snapshot_of(lived)

@@ -134,7 +134,7 @@ def test_clients_at_once_get_the_answers_of_one_after_the_other(client: httpx.Cl
     assert together == pytest.approx(alone, rel=1e-6)
 
 
-def test_a_service_that_is_told_to_stop_leaves_no_worker(lived: Checkout) -> None:
+def test_a_service_that_is_asked_to_stop_leaves_no_worker(lived: Checkout) -> None:
     port = smoke_test.free_port()
     process = subprocess.Popen(
         lived.command("serve", "toy", "--port", str(port)),

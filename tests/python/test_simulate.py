@@ -18,7 +18,7 @@ from ml import simulate as packages
 from ml.contract.meta import SimulateMeta
 from ml.errors import UsageError
 from ml.hashing import hash_tree
-from ml.ingest import Load, stand_in
+from ml.ingest import Load, declared_simulation
 from ml.simulate import Simulation, simulate, simulator, stored, taxi, taxi_city
 from ml.simulate.taxi_dirt import DEFECTS
 from ml.storage import open_storage
@@ -167,8 +167,8 @@ def test_an_edited_simulator_makes_new_files_and_the_same_one_does_not(invented:
 
 
 def test_the_simulator_and_the_columns_of_its_truth_are_declared(checkout: Path) -> None:
-    declared = stand_in(checkout, "taxi")
-    assert declared is not None and stand_in(checkout, "flights") is None
+    declared = declared_simulation(checkout, "taxi")
+    assert declared is not None and declared_simulation(checkout, "flights") is None
     assert simulator(declared.module) is taxi
     assert set(taxi.TRUTH.names) - {"raw_file", "raw_row", declared.noise, *declared.truth} == set(DEFECTS)
 

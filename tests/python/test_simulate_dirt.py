@@ -136,7 +136,7 @@ def test_a_defect_is_as_frequent_as_ordered(simulated: Made, defect: str) -> Non
 
 
 @pytest.mark.parametrize("defect", VISIBLE)
-def test_a_defect_stands_in_the_text_of_its_rows_and_of_no_others(simulated: Made, defect: str) -> None:
+def test_a_defect_is_in_the_text_of_its_rows_and_of_no_others(simulated: Made, defect: str) -> None:
     assert simulated.count(defect) > 30
     seen = f"coalesce({VISIBLE[defect]}, false)"
     if defect == "dropoff_before_pickup":

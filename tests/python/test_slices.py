@@ -31,7 +31,7 @@ def test_every_number_is_in_the_band_between_its_edges(values: list[float], edge
             "and more" if below == len(rising) else f"to {rising[below]:g}"))  # fmt: skip
 
 
-def test_labels_are_told_in_order() -> None:
+def test_labels_are_in_order() -> None:
     bands = ["60 and more", "below -5", "15 to 60", "-5 to 15"]
     assert sorted(bands, key=in_order) == ["below -5", "-5 to 15", "15 to 60", "60 and more"]
     assert sorted(["UA", "9E", "2013-08", "2013-01"], key=in_order) == ["2013-01", "2013-08", "9E", "UA"]

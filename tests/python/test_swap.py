@@ -36,7 +36,7 @@ class Versions:
 
 @dataclass
 class Client:
-    """One connection that asks until it is told to stop, and what it saw: (sent, received, status, body)."""
+    """One connection that asks until the event is set, and what it received: (sent, received, status, body)."""
 
     port: int
     stop: threading.Event
@@ -93,7 +93,7 @@ def until_served(port: int, version: str) -> None:
 
 
 def until_all_saw_it(clients: list[Client]) -> None:
-    """Wait until every client has asked anew and been answered: two more answers, as one may have been on its way."""
+    """Wait until every client has asked again and been answered: two more answers, as one may have been on its way."""
     seen, end = [len(client.seen) for client in clients], time.monotonic() + 60
     while any(len(client.seen) < before + 2 for client, before in zip(clients, seen, strict=True)):
         assert time.monotonic() < end, "a client has stopped asking"
@@ -176,7 +176,7 @@ def test_clients_see_each_swap_once_and_no_failure(lived: Checkout, where: Stora
     assert not {(other, request) for version, request in answers for other in expected if other != version} & logged
 
 
-def test_a_damaged_champion_is_not_swapped_in_and_is_told(where: Storage, versions: Versions, port: int) -> None:
+def test_a_damaged_champion_is_not_swapped_in_and_is_reported(where: Storage, versions: Versions, port: int) -> None:
     assert get(port, "/contract").json()["refused_version"] is None
     crown(where, spoil(where, versions.second, "damaged"))
     end = time.monotonic() + 60

@@ -18,7 +18,7 @@ LAYOUTS = CHECKOUT / "tests" / "python" / "layouts"  # a few invented lines in e
 
 @pytest.fixture(scope="module")
 def taxi(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A simulation, and beside it a few lines of every other layout: all cities in one warehouse, up to a promoted version."""
+    """A simulation, and with it a few lines of every other layout: all cities in one warehouse, up to a promoted version."""
     folder = tmp_path_factory.mktemp("taxi")
     run = linked(folder, "taxi")
     said = {"simulated": run.json("ingest", "taxi", "--simulate", "120000", "--seed", "3")}
@@ -129,7 +129,7 @@ def test_the_sample_advice_halves_the_error_with_four_times_the_rows(warehouse: 
     assert all(0.3 < later[1] / earlier[1] < 0.8 for earlier, later in zip(rows, rows[2:], strict=False))
 
 
-def test_what_no_trip_can_be_is_refused_at_the_door(taxi: Checkout, tmp_path: Path) -> None:
+def test_a_request_that_no_trip_can_be_is_refused(taxi: Checkout, tmp_path: Path) -> None:
     sound = "simulated,2018-10-05T08:00:00,38.9045,-77.0402,38.8977,-77.0063"
     bad = {
         "ok_pickup_not_zero": sound.replace("38.9045,-77.0402", "0,0"),
@@ -159,14 +159,14 @@ def test_a_bad_file_stops_the_build_and_says_why(taxi: Checkout) -> None:
     bad = taxi.folder / source.name
     bad.write_text("\n".join(lines) + "\n")
     taxi.json("ingest", "taxi", str(bad))
-    assert "within_budget" in taxi.skewless("build", "taxi", code=1)
+    assert "rule fare_present of taxi_quality" in taxi.skewless("build", "taxi", code=3)
     shown = taxi.skewless("quality", "taxi")
     assert "over budget: fare_present" in shown
     taxi.json("ingest", "taxi", str(source))
     assert taxi.json("build", "taxi")["books"]["raw"] == 120_000 + 6
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the published files lie beside the checkout only where they were put")
+@pytest.mark.skipif(not REAL.exists(), reason="the published files are next to the checkout only where they were put")
 def test_the_published_files_are_accounted_for_to_the_line(tmp_path: Path) -> None:
     run = linked(tmp_path, "taxi")
     done = run.json("ingest", "taxi", str(REAL))

@@ -22,7 +22,7 @@ BY_LOAD = ("int_taxi_trips", "int_taxi_kept", "int_taxi_counts")
 
 @pytest.fixture(scope="module")
 def months(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five simulated months, and a corrected second one: ten of its lines are gone, and five lines of the fourth stand in it too."""
+    """Five simulated months, and a corrected second one: ten of its lines are gone, and five lines of the fourth are in it too."""
     folder = tmp_path_factory.mktemp("months")
     simulate.simulate("ml.simulate.taxi", 400_000, 7, folder, lambda *_: None)
     wanted = [folder / f"simulated_taxi_2016_0{month}.txt" for month in range(1, 6)]
@@ -82,7 +82,7 @@ def test_a_later_file_is_read_alone(stepwise: tuple[Checkout, dict]) -> None:
         for model, sql in said[step]["sql"].items():
             (condition,) = re.findall(r"raw_load_id in \(([^)]*)\)", sql)
             asked = {name.strip(" '") for name in condition.split(",")}
-            # The corrected file repeats trips of April: which of the two stands is decided anew there, and in no other file.
+            # The corrected file repeats trips of April: which of the two is kept is decided again there, and in no other file.
             others = (
                 {next(load["load_id"] for load in said["first"]["loads"] if load["file"].endswith("_04.txt"))}
                 if step == "corrected"

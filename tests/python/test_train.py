@@ -34,7 +34,7 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
 
 
 def retrain(lived: Checkout, *options: str) -> dict[str, torch.Tensor]:
-    """Train anew, as if the run had never been."""
+    """Train again, as if there were no such run."""
     run_id = lived.json("train", "toy", *options)["run"]
     for path in (lived.own / "runs").glob(f"{run_id}*"):
         subprocess.run(["rm", "-r", str(path)], check=True)

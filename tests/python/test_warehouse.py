@@ -1,4 +1,4 @@
-"""The seam to the engine: another engine feeds a snapshot to the same rows, and no other module writes an engine's SQL."""
+"""The interface to the engine: another engine feeds a snapshot to the same rows, and no other module writes an engine's SQL."""
 
 import ast
 import contextlib
@@ -20,7 +20,9 @@ import pytest
 from conftest import CHECKOUT, Checkout
 
 from ml import snapshot, storage
+from ml.contract.read import contract_of
 from ml.errors import GateError, UsageError
+from ml.places import Places, identity
 from ml.warehouse import Build, Connection, Progress, Warehouse, open_warehouse, relations
 from ml.warehouse.duckdb import DuckDBConnection
 
@@ -126,7 +128,7 @@ def test_another_engine_gives_the_same_snapshot_row_for_row(
 ) -> None:
     monkeypatch.setattr(snapshot, "SHARD_ROWS", shard_rows)
     engines = {"duckdb": open_warehouse(storage.open_storage(str(lived.root), "default"), lived.folder), "sqlite": other}
-    contract, _ = snapshot.read_contract(other, "toy", QUIET)
+    contract = contract_of(other.compiled_manifest("toy", QUIET), "toy")
     found = {}
     for name, engine in engines.items():
         folder, scratch = tmp_path / name, tmp_path / f"{name}.scratch"
@@ -143,10 +145,13 @@ def test_another_engine_gives_the_same_snapshot_row_for_row(
 
 def test_another_engine_is_taken_and_kept_by_the_verb_of_snapshots(lived: Checkout, other: Warehouse) -> None:
     where = storage.open_storage(str(lived.root), "sqlite")
-    taken = snapshot.take(where, other, "toy", ["load"], QUIET)
-    _, folder = snapshot.current(where, "toy")
+    manifest = other.compiled_manifest("toy", QUIET)
+    contract = contract_of(manifest, "toy")
+    taken = snapshot.take(where, other, contract, manifest, ["load"], QUIET)
+    places = Places(where, "toy")
+    folder = storage.fetch(where, places.snapshot(identity(places, "snapshot")))
     assert not taken.unchanged and sum(taken.counts.values()) == pq.read_table(folder / "features").num_rows
-    assert snapshot.take(where, other, "toy", ["load"], QUIET).unchanged
+    assert snapshot.take(where, other, contract, manifest, ["load"], QUIET).unchanged
 
 
 def test_books_and_scorecard_are_the_same_on_another_engine(lived: Checkout, other: Warehouse) -> None:
@@ -158,7 +163,7 @@ def test_books_and_scorecard_are_the_same_on_another_engine(lived: Checkout, oth
     assert found[0] == found[1]
     books, card = found[0]
     assert books == {"raw": 502, "clean": 494, "quarantine": 6, "duplicates": 2}
-    assert card and [row["rule"] for row in card] == ["delivered", "depot_open", "duplicate", "sent_at", "weight"]
+    assert card and [row.rule for row in card] == ["delivered", "depot_open", "duplicate", "sent_at", "weight"]
 
 
 def test_the_other_engine_keeps_the_protocol() -> None:
@@ -200,7 +205,7 @@ def asked_of_a_warehouse(path: Path) -> list[str]:
     return [ast.unparse(call) for call in calls if re.match(r"(opened\.(stream|export|count)|rows)$", ast.unparse(call.func))]
 
 
-def test_no_other_module_opens_the_warehouse_or_speaks_an_engines_dialect_to_it() -> None:
+def test_no_other_module_opens_the_warehouse_or_sends_it_an_engines_dialect() -> None:
     files = [path for folder in ("ml", "serving") for path in sorted((CHECKOUT / folder).rglob("*.py"))]
     opening = [str(path.relative_to(CHECKOUT)) for path in files if "warehouse.duckdb" in path.read_text().replace("import", "")]
     assert opening == ["ml/warehouse/duckdb.py"]

@@ -1,6 +1,7 @@
-"""http(s):// and s3:// addresses to local files: taken up where they stopped, verified, and never a part under a whole one's name.
+"""http(s):// and s3:// to local files: resumed, verified, and never incomplete under the final name.
 
-`remote` says what is known of a file elsewhere, `web` and `s3` ask for it, `part` is what lies on the disk. Here is the patience.
+`remote` says what is known of a file elsewhere, `web` and `s3` ask for it, `part` is what is stored on the disk. This module
+repeats failed attempts.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from ml.ingest.download.remote import BY_HAND, Answer, Remote, Trouble, is_guard
 
 __all__ = ["Remote", "fetch", "find", "is_remote", "public"]
 log = logging.getLogger(__name__)
-ATTEMPTS = 5  # in a row without a byte won
+ATTEMPTS = 5  # in a row without a further byte
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)  # after the first, second ... of them
 Progress = Callable[[str, float, float], None]
 T = TypeVar("T")
@@ -34,18 +35,18 @@ def find(source: str) -> list[Remote]:
     """The files at an address: one, or for s3://bucket/prefix/ all below it, sorted by key.
 
     Raises:
-        SkewlessError: where nothing is there, nobody answers, or credentials are missing.
+        SkewlessError: where nothing is there, no server answers, or credentials are missing.
     """
-    return _patiently(source, lambda: s3.find(source) if _is_s3(source) else web.find(source))
+    return _with_retries(source, lambda: s3.find(source) if _is_s3(source) else web.find(source))
 
 
 def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
-    """The file at folder/<16 hex of sha256(url)>/<name>, downloaded unless this version lies there already.
+    """The file at folder/<16 hex of sha256(url)>/<name>, downloaded unless this version is stored there already.
 
-    A part of the same version is gone on with. Where the server names no version nothing can be, and it is downloaded anew.
+    A part of the same version is continued. Where the server names no version, nothing can be, and it is downloaded again.
 
     Raises:
-        SkewlessError: naming the address without its query, what happened and what to do; what came stays for the next try.
+        SkewlessError: naming the address without its query, what happened and what to do; the part received is kept for the next attempt.
         OSError: from the disk.
     """
     home = folder / hashlib.sha256(remote.url.encode(errors="surrogateescape")).hexdigest()[:16]
@@ -53,7 +54,7 @@ def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
     with held(home, remote.name, lambda: progress(f"waiting for another download of {remote.name}", 0, 0)):
         if not is_whole(home, remote):
             with opened(home, remote) as part:
-                _patiently(remote.url, lambda: _go_on(remote, part, progress), part)
+                _with_retries(remote.url, lambda: _continue(remote, part, progress), part)
                 finish(home, remote.name, part)
     return home / remote.name
 
@@ -62,7 +63,7 @@ def _is_s3(url: str) -> bool:
     return url.lower().startswith("s3://")
 
 
-def _patiently(url: str, attempt: Callable[[], T], part: Part | None = None) -> T:
+def _with_retries(url: str, attempt: Callable[[], T], part: Part | None = None) -> T:
     """Try until it works; ATTEMPTS times in a row without getting further than ever before are enough."""
     failures, best = 0, part.position() if part else 0
     while True:
@@ -76,22 +77,22 @@ def _patiently(url: str, attempt: Callable[[], T], part: Part | None = None) -> 
             best = max(best, position)
             log.info("%s: failed at byte %d: %s", public(url), position, trouble.what or "the connection was closed early")
             if trouble.is_final or failures >= ATTEMPTS:
-                raise _told(url, trouble, part) from trouble
+                raise _reported(url, trouble, part) from trouble
             time.sleep(max(trouble.pause_seconds, PAUSES_SECONDS[min(max(failures - 1, 0), len(PAUSES_SECONDS) - 1)]))
 
 
-def _told(url: str, trouble: Trouble, part: Part | None) -> SkewlessError:
+def _reported(url: str, trouble: Trouble, part: Part | None) -> SkewlessError:
     from ml import console
 
     what, kept = trouble.what, part.position() if part else 0
     if not what:
         promised = f"promised {part.size:,} bytes and sent {kept:,}" if part and part.size else "closed the connection early"
         what = f"the server {promised}"
-    stays = f" ({console.size(kept)} are kept; the same command goes on from there)" if part and kept and is_guard(part.mark) else ""
+    stays = f" ({console.size(kept)} are kept; the same command continues from there)" if part and kept and is_guard(part.mark) else ""
     return SkewlessError(f"{public(url)}: {what}{stays}", trouble.hint)
 
 
-def _go_on(remote: Remote, part: Part, progress: Progress) -> None:
+def _continue(remote: Remote, part: Part, progress: Progress) -> None:
     """One request for what the part lacks.
 
     Raises:

@@ -1,8 +1,8 @@
 """The files of one download on the disk.
 
-Beside <name> lie <name>.json (which version it is), <name>.lock, and, while it is on its way, <name>.part with
-<name>.part.json (of which version it is a part). Whatever moment a process is killed in, the next one finds a part and its
-version, or begins again.
+Next to <name> are <name>.json (which version it is), <name>.lock, and, during the download, <name>.part with
+<name>.part.json (of which version it is a part). Whenever a process is killed, the next one finds a part and its version, or
+begins again.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ class Part:
         return os.fstat(self.file.fileno()).st_size
 
     def begin(self, mark: str, size: int | None) -> None:
-        """Empty it for a version. The bytes go first, so that no record ever stands beside bytes of another version."""
+        """Empty it for a version. The bytes go first, so that a record never describes bytes of another version."""
         self.mark, self.size = mark, size
         self.file.truncate(0)
         os.fsync(self.file.fileno())
@@ -45,7 +45,7 @@ class Part:
 
 @contextlib.contextmanager
 def opened(home: Path, remote: Remote) -> Iterator[Part]:
-    """The part that lies there if it is of this version, else an empty one."""
+    """The stored part if it is of this version, else an empty one."""
     with open(home / f"{remote.name}.part", "ab", buffering=0) as file:
         part = Part(file, home / f"{remote.name}.part.json", public(remote.url), remote.mark, remote.size)
         known = _read_record(part.record)
@@ -59,14 +59,14 @@ def finish(home: Path, name: str, part: Part) -> None:
     """Give a complete part its name, and then its record; between the two it is without one and would be downloaded again."""
     os.fsync(part.file.fileno())
     record = home / f"{name}.json"
-    record.unlink(missing_ok=True)  # it is the old version's, beside which the new bytes must never stand
+    record.unlink(missing_ok=True)  # it is the old version's and must never describe the new bytes
     os.replace(home / f"{name}.part", home / name)
     _write_record(record, part.url, part.mark, part.position())
     part.record.unlink(missing_ok=True)
 
 
 def is_whole(home: Path, remote: Remote) -> bool:
-    """Whether this version of the file lies there; of one whose server names no version that cannot be told."""
+    """Whether this version of the file is stored; False where the server names no version."""
     known = _read_record(home / f"{remote.name}.json")
     if not is_guard(remote.mark) or known.get("mark") != remote.mark or remote.size not in (None, known.get("size")):
         return False
@@ -75,7 +75,7 @@ def is_whole(home: Path, remote: Remote) -> bool:
 
 @contextlib.contextmanager
 def held(home: Path, name: str, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of one file's download; a dead holder holds nothing."""
+    """Hold the lock of one file's download; the lock of a dead process is free."""
     with open(home / f"{name}.lock", "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

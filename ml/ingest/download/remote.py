@@ -1,4 +1,4 @@
-"""What is known of a file elsewhere, what a server says of it, and what may go wrong on the way."""
+"""What is known of a file elsewhere, what a server says of it, and what may go wrong during its transfer."""
 
 import contextlib
 import re
@@ -51,7 +51,7 @@ def public(url: str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A name without separators, control characters and leading dots, cut at its front, for its end says what the file is."""
+    """A name without separators, control characters and leading dots, cut at its front, because its end says what the file is."""
     kept = re.sub(r"[\x00-\x1f\x7f/\\]", "_", name).encode(errors="ignore")[-NAME_BYTES:].decode(errors="ignore")
     return kept.lstrip(". ") or "download"
 
@@ -99,7 +99,7 @@ def silence(connecting: bool) -> Trouble:
 
 
 def unreached(error: BaseException) -> Trouble:
-    """What lies under a library's own connection error: an unknown host and a bad certificate will not mend by themselves."""
+    """The cause of a library's own connection error: an unknown host and a bad certificate are final."""
     cause: BaseException | None = error
     while cause and not isinstance(cause, (socket.gaierror, ssl.SSLCertVerificationError)):
         cause = cause.__cause__ or cause.__context__

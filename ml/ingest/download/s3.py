@@ -1,4 +1,4 @@
-"""Files in S3, or in a store that speaks as it does (AWS_ENDPOINT_URL)."""
+"""Files in S3, or in a compatible store (AWS_ENDPOINT_URL)."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 from ml.ingest.download import remote
 from ml.ingest.download.remote import BY_HAND, Answer, Remote, Trouble, length, mark_of, require, safe_name
 
-CHUNK_BYTES = 1 << 14  # what a stall loses: bodies are handed out in whole chunks
+CHUNK_BYTES = 1 << 14  # what a stall loses: bodies arrive in whole chunks
 KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; a public file is also at https://BUCKET.s3.amazonaws.com/KEY"
 
 

@@ -53,7 +53,7 @@ def _client() -> Iterator[Any]:
     timeout = httpx.Timeout(remote.READ_SECONDS, connect=remote.CONNECT_SECONDS)
     try:
         client = httpx.Client(timeout=timeout, follow_redirects=True, verify=_trusted())
-    except (ImportError, ValueError) as error:  # socks without its package, a proxy that is no address
+    except (ImportError, ValueError) as error:  # socks without its package, a proxy that is not an address
         raise Trouble("the proxy that the environment names cannot be used", "see HTTPS_PROXY and ALL_PROXY", is_final=True) from error
     try:
         with client:
@@ -70,7 +70,7 @@ def _client() -> Iterator[Any]:
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """The authorities' certificates, which take longer to read than a small file to come."""
+    """The certificates of the authorities; reading them takes longer than a small download."""
     import httpx
 
     return httpx.create_ssl_context()

@@ -1,4 +1,4 @@
--- Trips that stood in an earlier row already. By the order of loads and rows and not of arrival, so that a file that comes late
+-- Trips that are in an earlier row. By the order of loads and rows and not of arrival, so that a file that comes late
 -- gives the same table as one that came in time.
 with repeated as (
     select trip_hash from {{ ref('int_taxi_trips') }} group by trip_hash having count(*) > 1

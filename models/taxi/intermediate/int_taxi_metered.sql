@@ -1,4 +1,4 @@
--- Train trips by hour of the week and zones: how many, what they cost, and what the meter would have asked for the street
+-- Train trips by hour of the week and zones: how many, what they cost, and what the meter would have charged for the street
 -- grid alone. All histories are fitted from these sums of integers, and one scan of the trips makes them.
 with trips as (
     select

@@ -7,7 +7,7 @@ placed as (
         {{ micro_degrees(end ~ '_latitude') }} as {{ end }}_latitude_micro,
         {{ micro_degrees(end ~ '_longitude') }} as {{ end }}_longitude_micro,
         {%- endfor %}
-        -- Without four coordinates a trip looks like many others; then only the source's own key can tell it from them.
+        -- Without four coordinates a trip looks like many others; then only the source's own key distinguishes it from them.
         coalesce(pickup_latitude + pickup_longitude + dropoff_latitude + dropoff_longitude, 0e0) <> 0e0 as is_placed
     from staged
 ),

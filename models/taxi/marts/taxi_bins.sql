@@ -1,4 +1,4 @@
--- The bin of every cell of a city's box, so that a feature finds it by equality: how many edges lie at or before the cell.
+-- The bin of every cell of a city's box, so that a feature finds it by equality: how many edges are at or before the cell.
 with digits as (
     {%- for digit in range(32) %}
     select {{ digit }} as digit{% if not loop.last %} union all{% endif %}

@@ -1,4 +1,4 @@
--- Courses between points whose direction anybody can check on a globe, and a wind of 10 from each side.
+-- Courses between points whose direction can be checked on a globe, and a wind of 10 from each side.
 with cases as (
     select globe.latitude_1, globe.longitude_1, globe.latitude_2, globe.longitude_2, globe.expected_degrees from (
         values

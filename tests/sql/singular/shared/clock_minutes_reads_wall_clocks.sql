@@ -1,4 +1,4 @@
--- Minutes after midnight of what sources write for a time of day; whatever is no time is null, not a number.
+-- Minutes after midnight of what sources write for a time of day; whatever is not a time is null, not a number.
 with cases as (
     select written.clock, written.expected from (values ('517', 317), ('0', 0), ('5', 5), ('59', 59), ('100', 60), ('2359', 1439), ('2400', 1440)) as written (clock, expected)
     union all

@@ -1,4 +1,4 @@
--- The same three texts and integers stand in tests/python/test_hashing.py: SQL and Python must never part.
+-- The same three texts and integers are in tests/python/test_hashing.py: SQL and Python must agree.
 with golden as (
     select 'JFK|B6|2013-01-01' as key_text, 536481 as expected
     union all

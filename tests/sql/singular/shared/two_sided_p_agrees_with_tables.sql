@@ -1,4 +1,4 @@
--- Critical values of Student's t as printed tables give them; asked for a hundredth of the level.
+-- Critical values of Student's t as printed tables give them; to within a hundredth of the level.
 with cases as (
     select printed.t, printed.degrees, printed.expected from (
         values
