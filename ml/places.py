@@ -96,9 +96,9 @@ class Places:
     def profiles(self) -> str:
         return self._key("profiles")
 
-    def truth(self) -> str:
-        """What the rules found of a simulation's truth."""
-        return self._key("truth.json")
+    def quality(self) -> str:
+        """What the rules found in the last build, and of a simulation's truth."""
+        return self._key("quality.json")
 
     def report(self) -> str:
         """What the page was made from."""

@@ -15,7 +15,7 @@ def features_node(manifest: dict[str, Any], project: str) -> dict[str, Any]:
         named = ", ".join(node["name"] for node in found) or "none"
         raise SkewlessError(
             f"one model of project {project} must declare its target with meta.ml; found {named}",
-            f"see models/flights/marts/flights_features.yml, and give models/{project} one such entry",
+            f"give one model below models/{project} the block meta.ml, as docs/reference/meta.md describes it",
         )
     return found[0]
 

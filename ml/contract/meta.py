@@ -15,6 +15,7 @@ Dimension = Literal["valid", "accurate", "consistent", "uniform", "unified"]
 Action = Literal["quarantine", "flag"]
 Availability = Literal["request", "outcome"]
 Scalar = str | int | float | bool
+SIMULATORS = "ml.simulate."  # no other module that YAML names is imported
 
 
 def key(meaning: str, default: Any = MISSING, low: float | None = None, high: float | None = None, above: float | None = None) -> Any:
@@ -133,10 +134,17 @@ class NoMeta:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateMeta:
-    """The simulated file that replaces a raw table's files where none were ingested."""
+    """The simulated files that replace a raw table's files where none were ingested, and what their truth says."""
 
+    module: str = key("Module below `ml.simulate` whose function `generate` writes the files.")
     rows: int = key("Rows to simulate.", low=1)
     seed: int = key("Seed of the random numbers.", low=0)
+    noise: str | None = key("Column of the truth with the noise in the target of a row; without it no noise floor is reported.", None)
+    truth: tuple[str, ...] = key("Other columns of the truth that mark no defect.", ())
+
+    def __post_init__(self) -> None:
+        if not self.module.startswith(SIMULATORS) or not all(part.isidentifier() for part in self.module.split(".")):
+            raise ValueError(f"module must be a module below {SIMULATORS.rstrip('.')}, got {self.module!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml import storage
+from ml.contract.meta import SimulateMeta
 from ml.errors import SkewlessError
 from ml.ingest import source
 from ml.ingest.layout import PROVENANCE, RawTable, header, raw_tables, require_header, table_for
@@ -101,9 +102,9 @@ def ingest(where: Storage, checkout: Path, project: str, sources: list[str], pro
     return Ingested(loads, documents)
 
 
-def declared_simulation(checkout: Path, project: str) -> tuple[int, int] | None:
-    """Rows and seed of the simulation that is used where a project's files are too large to come with it."""
-    return next(((table.simulate["rows"], table.simulate["seed"]) for table in raw_tables(checkout, project) if table.simulate), None)
+def declared_simulation(checkout: Path, project: str) -> SimulateMeta | None:
+    """The simulation that is used where a project's files are too large to be included."""
+    return next((table.simulate for table in raw_tables(checkout, project) if table.simulate), None)
 
 
 def load_ids(where: Storage, checkout: Path, project: str) -> list[str]:

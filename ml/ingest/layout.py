@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ml.contract.declared import yaml_of
 from ml.contract.manifest import meta
-from ml.contract.meta import SourceColumnMeta, SourceMeta
+from ml.contract.meta import SimulateMeta, SourceColumnMeta, SourceMeta
 from ml.contract.validation import Place, read_or_raise
 from ml.errors import SkewlessError
 from ml.ingest.piece import Piece, opened, readable
@@ -35,7 +35,7 @@ class RawTable:
     file: str | None = None
     quoted: bool = True
     unnamed: int = 0  # trailing columns that lines have and the header does not
-    simulate: dict[str, int] | None = None  # rows and seed of the simulation that is used where nothing was ingested
+    simulate: SimulateMeta | None = None  # what to simulate where nothing was ingested
 
     @property
     def key(self) -> str:
@@ -83,7 +83,7 @@ def _raw_table(project: str, table: dict[str, Any], shared: dict[str, Any], sour
         file=own.file,
         quoted=own.quoted,
         unnamed=own.unnamed,
-        simulate={"rows": own.simulate.rows, "seed": own.simulate.seed} if own.simulate else None,
+        simulate=own.simulate,
     )
 
 

@@ -14,7 +14,7 @@ from ml.errors import GateError, SkewlessError
 from ml.ledger import Total
 from ml.places import Places
 from ml.profile.record import Profile
-from ml.quality import Truth
+from ml.quality import Quality, Truth
 from ml.results import Ablation, Curve, Metrics
 from ml.storage import Storage
 from ml.warehouse import Progress, Warehouse, rows
@@ -85,7 +85,7 @@ def gather(where: Storage, warehouse: Warehouse, project: str, progress: Progres
         quality=relations.get("quality", []),
         audit=relations.get("audit", []),
         advice=relations.get("sample_advice", []),
-        truth=_read(Truth, storage.read_json(where, places.truth())),
+        truth=judged.truth if (judged := _read(Quality, storage.read_json(where, places.quality()))) else None,
         profiles=[one for value in _all(where, places.profiles()) if (one := _read(Profile, value))],
         drift=_read(Record, _last(where, places.drift(), version.id if version else None)),
         served=_last(where, places.smoke_tests(), version.id if version else None),

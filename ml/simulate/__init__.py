@@ -1,6 +1,7 @@
-"""Invented raw files that look like the published ones, with their dirt, and the truth about it in separate files.
+"""Invented raw files that look like the published ones, with their defects, and the truth about them.
 
-One module a project, `ml/simulate/<project>.py`, with one function `generate`. Rows and seed decide every byte.
+A project names its simulator in YAML (`meta.ingest.simulate`): a module of this package with one function `generate`. Rows
+and seed decide every byte.
 """
 
 import importlib
@@ -8,7 +9,9 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
+from ml.contract.meta import SIMULATORS
 from ml.errors import UsageError
 
 SEEDS = 1 << 64  # a seed is one word of the random numbers' key
@@ -24,21 +27,37 @@ class Simulation:
 
 
 def simulate(
-    project: str, rows: int, seed: int, folder: Path, progress: Callable[[str, float, float], None], threads: int = 2
+    module: str, rows: int, seed: int, folder: Path, progress: Callable[[str, float, float], None], threads: int = 2
 ) -> Simulation:
     """Fill an empty folder with exactly `rows` rows of raw files, with `truth/`, and at the very end with `simulation.json`.
 
     Raises:
-        UsageError: for a project that has no simulator, or rows or a seed that are out of range.
+        UsageError: for a module that is no simulator, or rows or a seed out of range.
     """
     if rows < 1:
         raise UsageError(f"--simulate must be at least 1, got {rows}", "ask for one row or more")
     if not 0 <= seed < SEEDS:
         raise UsageError(f"--seed must be in [0, 2^64), got {seed}", "give a whole number from 0 on, below 2^64")
-    name = f"{__name__}.{project}"
-    module = importlib.import_module(name) if project.isidentifier() and importlib.util.find_spec(name) else None
-    generate = getattr(module, "generate", None)
-    if generate is None:
-        raise UsageError(f"project {project} has no simulator", f"give files instead, or write ml/simulate/{project}.py")
-    done: Simulation = generate(rows, seed, folder, progress, max(threads, 1))
+    done: Simulation = simulator(module).generate(rows, seed, folder, progress, max(threads, 1))
     return done
+
+
+def simulator(module: str) -> ModuleType:
+    """The imported module of a simulator; nothing outside this package is imported.
+
+    Raises:
+        UsageError: for a module that is not in this package, does not exist or has no function `generate`.
+    """
+    hint = "name a module below ml.simulate in meta.ingest.simulate.module, with a function generate"
+    if not module.startswith(SIMULATORS) or not all(part.isidentifier() for part in module.split(".")):
+        raise UsageError(f"a simulator must be a module below ml.simulate, got {module}", hint)
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # a parent that does not exist or is no package
+        found = None
+    if found is None:
+        raise UsageError(f"there is no simulator {module}", hint)
+    imported = importlib.import_module(module)
+    if not callable(getattr(imported, "generate", None)):
+        raise UsageError(f"the module {module} has no function generate", hint)
+    return imported

@@ -21,7 +21,6 @@ from ml.simulate.taxi_dirt import DEFECTS, Written, spoil
 from ml.simulate.taxi_lines import HEADER, Texts, build_texts, lines, month_times
 from ml.simulate.taxi_trips import Choices, build_choices, charge_cents, draw, month_of
 
-FORMAT = 1  # of the files' content: the same rows and seed give the same bytes as long as it stays
 BLOCK = 16384
 GROUP = 16  # blocks to a row group of the truth
 # Trips of each month from January 2015 on: the README of the published files, which has January 2015 in its sample and starts
@@ -95,7 +94,7 @@ def generate(rows: int, seed: int, folder: Path, progress: Callable[[str, float,
             raise
     files = [future.result() for future in work]
     record = {
-        "format": FORMAT, "rows": rows, "seed": seed, "bytes": sum(file.bytes for file in files),
+        "rows": rows, "seed": seed, "bytes": sum(file.bytes for file in files),
         "defects": {name: sum(file.defects[place] for file in files) for place, name in enumerate(DEFECTS)},
         "files": [
             {"name": file.name, "rows": file.rows, "bytes": file.bytes, "defects": dict(zip(DEFECTS, file.defects, strict=True))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ml import records, storage
@@ -18,6 +19,7 @@ SOURCES = (
 )
 
 if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy and DuckDB
+    from ml.contract.meta import SimulateMeta
     from ml.profile.record import ColumnProfile, Profile
     from ml.quality import Truth
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:  # only named: the quick verbs do not wait for numpy and DuckD
 )
 def ingest(context: Context) -> Outcome:
     from ml import ingest as ingesting
+    from ml.simulate import stored
 
     given = context.arguments
     ingesting.ensure_empty_tables(context.where, context.checkout, project_names(context.checkout))
@@ -41,22 +44,27 @@ def ingest(context: Context) -> Outcome:
     if given.simulate is not None:
         if sources:
             raise UsageError("--simulate makes its own files", "leave out either the files or --simulate")
-        simulation = (given.simulate, given.seed)
+        simulation = _ordered(ingesting.declared_simulation(context.checkout, context.project), context.project, given.simulate, given.seed)
     elif not sources:
         known = ingesting.loads(context.where, context.checkout, context.project)
         simulation = ingesting.declared_simulation(context.checkout, context.project)
-        if simulation is not None and known:
+        if simulation is not None and known and not stored.is_outdated(context.where, context.project, simulation, known):
             return _kept(context, known)
     simulated = None
     if simulation is not None:
-        from ml.simulate import stored
-
-        simulated = stored.files(context.where, context.project, *simulation, context.progress)
+        simulated = stored.files(context.where, context.project, simulation, context.progress)
         sources = stored.sources(simulated)
     done = ingesting.ingest(context.where, context.checkout, context.project, sources, context.progress, given.beside)
     if simulated is not None:
         stored.remove_others(context.where, context.checkout, context.project, simulated)
     return _ingested(context, done)
+
+
+def _ordered(declared: SimulateMeta | None, project: str, rows: int, seed: int) -> SimulateMeta:
+    """The simulation that a project declares, with the rows and the seed of the command line."""
+    if declared is None:
+        raise UsageError(f"project {project} declares no simulator", "give files instead, or declare meta.ingest.simulate of a raw table")
+    return replace(declared, rows=rows, seed=seed)
 
 
 def _ingested(context: Context, done: Any) -> Outcome:
@@ -199,10 +207,8 @@ def quality(context: Context) -> Outcome:
     from ml.warehouse import open_warehouse
 
     warehouse = open_warehouse(context.where, context.checkout)
-    card = scoring.scorecard(context.where, warehouse, context.project, context.progress)
-    found = scoring.truth(context.where, context.checkout, warehouse, context.project, context.progress)
-    if found:
-        storage.write_json(context.where, context.where.own(context.project, "truth.json"), records.to_json(found))  # for the report
+    judged, unchanged = scoring.quality(context.where, context.checkout, warehouse, context.project, context.progress)
+    card, found = judged.scorecard, judged.truth
     over = [row.rule for row in card if row.loads_over]
     shown: list[Any] = [table(
         ["rule", "dimension", "action", "broken", "share", "budget", "worst load", "exempt"],
@@ -219,7 +225,7 @@ def quality(context: Context) -> Outcome:
         least = min((min(row.recall or 0.0, row.precision or 0.0) for row in seen), default=1.0)
         said += f"; of {len(seen)} kinds of planted dirt the worst precision or recall is {least:.3f}"
     details = {"scorecard": [records.to_json(row) for row in card], "truth": records.to_json(found) if found else None}
-    return Outcome(said, details, unchanged=True, shown=tuple(shown))
+    return Outcome(said, details, unchanged=unchanged, shown=tuple(shown))
 
 
 def truth_table(found: Truth) -> Any:
@@ -233,7 +239,7 @@ def truth_table(found: Truth) -> Any:
 
 def floor_lines(found: Truth) -> str:
     lines = [
-        f"{split}: RMSE {entry.rmse:.4f} over {entry.rows:,} trips, the simulator's noise {entry.floor_rmse:.4f}, {entry.above_floor:+.2%}"
+        f"{split}: RMSE {entry.rmse:.4f} over {entry.rows:,} rows, the simulator's noise {entry.floor_rmse:.4f}, {entry.above_floor:+.2%}"
         for split, entry in found.noise_floor.items()
         if entry.rmse is not None
     ]

@@ -70,6 +70,9 @@ class Warehouse(Protocol):
             SkewlessError: naming the nodes whose SQL or contract failed, and why.
         """
 
+    def last_invocation(self) -> str | None:
+        """dbt's invocation that wrote the relations last; None where there is no record of one."""
+
     def compiled_manifest(self, project: str, progress: Progress) -> dict[str, Any]:
         """dbt's manifest, with the SQL of every model compiled for the engine that answers requests."""
 

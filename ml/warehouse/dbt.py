@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ml import children, storage
+from ml import children, provenance, storage
 from ml.contract.manifest import ancestors, features_node, models
 from ml.errors import GateError, SkewlessError
-from ml.hashing import hash_file, hash_json
+from ml.hashing import hash_file
 from ml.storage import Storage
 from ml.warehouse import Build, Connection, Progress, environment, failures
 
@@ -51,7 +51,7 @@ def build(
     key = where.own(project, "build.json")
     with turn(setup, f"skewless build {project}", progress):
         last = storage.read_json(where, key)
-        if last and last["fingerprint"] == fingerprint and _invocation(where, "target") == last["invocation_id"] and is_stored():
+        if last and last["fingerprint"] == fingerprint and invocation(where, "target") == last["invocation_id"] and is_stored():
             return Build(last["invocation_id"], last["nodes"], last["warnings"], unchanged=True)
         select = ["--select", f"+path:models/{project}", "path:tests/sql/singular/shared", f"path:tests/sql/singular/{project}"]
         said = _dbt(setup, ["build", "--target", setup.target, *select], "target", progress)
@@ -195,7 +195,8 @@ def _manifest(where: Storage, target: str) -> dict[str, Any]:
     return found
 
 
-def _invocation(where: Storage, target: str) -> str | None:
+def invocation(where: Storage, target: str) -> str | None:
+    """The invocation of the last dbt command with this target path; None where none was completed."""
     try:
         return str(_run_results(where, target)["metadata"]["invocation_id"])
     except (FileNotFoundError, ValueError, KeyError):
@@ -213,10 +214,10 @@ def _raw_files(where: Storage, project: str) -> list[Path]:
 
 
 def _fingerprint(setup: Setup, project: str, load_ids: list[str]) -> str:
-    """The hash of all that a build depends on: the dbt files, the raw loads, the engine and its versions.
+    """The key of all that a build depends on: this package, the dbt files, the raw loads, the engine and its versions.
 
     The root is in it because the staging views name the raw files by their paths: a moved root needs a build.
     """
     files = {path.relative_to(setup.checkout).as_posix(): hash_file(path) for path in _dbt_files(setup.checkout, project)}
     versions = {name: importlib.metadata.version(name) for name in setup.packages}
-    return hash_json([setup.where.root, files, load_ids, versions, setup.target])
+    return provenance.key("ml.warehouse.dbt", root=setup.where.root, files=files, loads=load_ids, versions=versions, target=setup.target)

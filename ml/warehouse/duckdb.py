@@ -78,6 +78,10 @@ class DuckDB:
         """`dbt build`; DuckDB has one writer, so that builds of a workspace take turns."""
         return dbt.build(self.setup, project, load_ids, self.is_stored, self._opened, progress)
 
+    def last_invocation(self) -> str | None:
+        """The invocation in dbt's own record of its last run."""
+        return dbt.invocation(self.setup.where, "target")
+
     def compiled_manifest(self, project: str, progress: Progress) -> dict[str, Any]:
         """dbt's manifest with every model's SQL compiled."""
         return dbt.compiled_manifest(self.setup, project, progress)

@@ -23,9 +23,11 @@ import psutil
 CHECKOUT = Path(__file__).parents[2]
 GENERATE = """
 import sys
+from ml.contract.meta import SimulateMeta
 from ml.simulate import stored
 from ml.storage import open_storage
-stored.files(open_storage(sys.argv[1], "default"), "taxi", int(sys.argv[2]), 1, lambda *_: None)
+wanted = SimulateMeta(module="ml.simulate.taxi", rows=int(sys.argv[2]), seed=1)
+stored.files(open_storage(sys.argv[1], "default"), "taxi", wanted, lambda *_: None)
 """
 MEGABYTE = 1_000_000
 

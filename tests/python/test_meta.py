@@ -17,6 +17,7 @@ from ml.errors import SkewlessError
 from ml.ingest.layout import raw_tables
 
 PLACE = Place("models/toy/toy.yml", "toy.column")
+SIMULATED = {"module": "ml.simulate.toy", "rows": 1, "seed": 1}
 GOOD: dict[type, dict[str, Any]] = {
     meta.ModelMeta: {"ml": {"request": "toy_clean", "task": "binary"}},
     meta.MlMeta: {
@@ -34,8 +35,8 @@ GOOD: dict[type, dict[str, Any]] = {
     },
     meta.RuleMeta: {"dimension": "unified", "budget": 0.05, "action": "quarantine", "catches": ["copy"]},
     meta.NoMeta: {},
-    meta.SimulateMeta: {"rows": 10, "seed": 0},
-    meta.IngestMeta: {"delimiter": "|", "quoted": False, "unnamed": 2, "package": "p", "file": "f.csv", "simulate": {"rows": 1, "seed": 1}},
+    meta.SimulateMeta: {"module": "ml.simulate.toy", "rows": 10, "seed": 0, "noise": "noise_km", "truth": ["expected_km"]},
+    meta.IngestMeta: {"delimiter": "|", "quoted": False, "unnamed": 2, "package": "p", "file": "f.csv", "simulate": SIMULATED},
     meta.LayoutMeta: {"city": "chicago", "simulated_city": "simulated", "nulls": [], "times": ["YYYY-MM-DD HH:MM"]},
     meta.SourceMeta: {"external_location": "raw/*.parquet", "predictions": False, "ingest": {}, "layout": {"city": "chicago"}},
     meta.SourceColumnMeta: {"to": "fare_usd"},
@@ -107,8 +108,12 @@ WRONG = [
     (meta.RuleMeta, {"action": "quarantin"}, "meta.action must be one of quarantine, flag"),
     (meta.RuleMeta, {"dimension": "valuable"}, "meta.dimension must be one of valid"),
     (meta.IngestMeta, {"delimiter": "tab"}, "delimiter must be one character, got 'tab'"),
-    (meta.IngestMeta, {"simulate": {"rows": 0, "seed": 1}}, "meta.simulate.rows must be an integer of at least 1"),
-    (meta.IngestMeta, {"simulate": {"rows": 5}}, "meta.simulate lacks the key 'seed'"),
+    (meta.IngestMeta, {"simulate": {**SIMULATED, "rows": 0}}, "meta.simulate.rows must be an integer of at least 1"),
+    (meta.IngestMeta, {"simulate": {"module": "ml.simulate.toy", "rows": 5}}, "meta.simulate lacks the key 'seed'"),
+    (meta.IngestMeta, {"simulate": {"rows": 5, "seed": 1}}, "meta.simulate lacks the key 'module'"),
+    (meta.SimulateMeta, {"module": "os"}, "module must be a module below ml.simulate, got 'os'"),
+    (meta.SimulateMeta, {"module": "ml.simulate."}, "module must be a module below ml.simulate, got 'ml.simulate.'"),
+    (meta.SimulateMeta, {"module": "ml.simulate.a/../b"}, "module must be a module below ml.simulate, got 'ml.simulate.a/../b'"),
     (meta.LayoutMeta, {"times": ["HH", 3]}, "meta.times[1] must be a text, got 3"),
     (meta.SourceColumnMeta, {"to": 3}, "meta.to must be a text"),
 ]  # fmt: skip

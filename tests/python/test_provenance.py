@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from ml import provenance
+from ml.storage import open_storage
+from ml.warehouse import dbt
 
 STEPS = {
+    "build": ("ml.warehouse.dbt",),
+    "quality": ("ml.quality",),
     "snapshot": ("ml.snapshot",),
     "train": ("ml.train",),
     "evaluate": ("ml.evaluate",),
@@ -23,6 +27,8 @@ STEPS = {
     "profile": ("ml.profile",),
 }
 ON_THE_WAY = {
+    "build": ("ml/warehouse/__init__.py", "ml/warehouse/dbt.py", "ml/warehouse/duckdb.py", "ml/contract/manifest.py", "ml/children.py"),
+    "quality": ("ml/quality.py", "ml/warehouse/relations.py", "ml/contract/manifest.py", "ml/evaluate/__init__.py", "ml/metrics.py"),
     "snapshot": ("ml/snapshot.py", "ml/warehouse/dbt.py", "ml/warehouse/duckdb.py", "ml/contract/manifest.py"),
     "train": ("ml/train/__init__.py", "ml/train/calibration.py", "ml/encoding.py", "ml/dataset.py", "ml/network.py", "ml/hashing.py"),
     "evaluate": ("ml/metrics.py", "ml/evaluate/slices.py", "ml/predictor.py", "ml/encoding.py"),
@@ -38,6 +44,8 @@ ON_THE_WAY = {
     "profile": ("ml/profile/__init__.py", "ml/profile/moments.py", "ml/profile/suspicions.py", "ml/storage.py"),
 }
 ELSEWHERE = {
+    "build": ("ml/quality.py", "ml/ingest/text.py", "ml/simulate/taxi.py", "ml/train/__init__.py", "serving/app.py", "ml/console.py"),
+    "quality": ("ml/train/__init__.py", "ml/simulate/taxi.py", "ml/report/page.py", "serving/app.py", "ml/verbs/data.py"),
     "snapshot": ("ml/online/parse.py", "ml/train/__init__.py", "ml/contract/leakage.py", "serving/app.py"),
     "train": ("ml/online/parse.py", "ml/evaluate/baselines.py", "ml/snapshot.py", "serving/page.py", "ml/verbs/run.py", "ml/console.py"),
     "evaluate": ("ml/online/parse.py", "ml/train/__init__.py", "ml/drift/series.py", "ml/console.py"),
@@ -160,3 +168,22 @@ def test_a_module_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 def test_what_is_left_out_has_a_reason_and_exists(checkout: Path) -> None:
     for module, reason in provenance.GROUND.items():
         assert (checkout / f"{module.replace('.', '/')}.py").is_file() and len(reason.split()) > 5
+
+
+def test_a_build_depends_on_root_target_files_loads_and_the_code_of_the_warehouse(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def key(root: str = "a", target: str = "duckdb", project: str = "taxi", loads: tuple[str, ...] = ("t/1",)) -> str:
+        return dbt._fingerprint(dbt.Setup(open_storage(str(tmp_path / root), "w"), checkout, target, ("duckdb",)), project, list(loads))
+
+    first = key()
+    assert key() == first
+    others = [key(root="b"), key(target="other"), key(project="flights"), key(loads=("t/1", "t/2"))]
+    asked: list[tuple[str, ...]] = []
+
+    def edited(*modules: str) -> provenance.Code:
+        asked.append(modules)
+        return provenance.Code({"ml.warehouse.dbt": "edited"}, {})
+
+    monkeypatch.setattr(provenance, "code", edited)
+    assert len({first, *others, key()}) == 6 and asked == [STEPS["build"]]

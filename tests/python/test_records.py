@@ -17,10 +17,10 @@ from ml.errors import SkewlessError
 from ml.ledger import Entry, Total
 from ml.metrics import Difference, SplitMetrics
 from ml.profile.record import Profile
-from ml.quality import RuleScore, Truth
+from ml.quality import Quality, RuleScore, Truth
 from ml.results import Ablation, Curve, Metrics
 
-KINDS = [Metrics, Ablation, Curve, Record, Truth, RuleScore, Profile, Check, Entry, Total]
+KINDS = [Metrics, Ablation, Curve, Record, Truth, RuleScore, Quality, Profile, Check, Entry, Total]
 FOREIGN = st.none() | st.integers() | st.text(max_size=3)
 
 

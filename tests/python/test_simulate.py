@@ -1,5 +1,9 @@
 """Simulated files: the same bytes for the same rows and seed, months as published, and orders that are refused."""
 
+import importlib
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties import examples
 
+from ml import provenance
+from ml import simulate as packages
+from ml.contract.meta import SimulateMeta
 from ml.errors import UsageError
 from ml.hashing import hash_tree
-from ml.simulate import Simulation, simulate, taxi, taxi_city
+from ml.ingest import Load, declared_simulation
+from ml.simulate import Simulation, simulate, simulator, stored, taxi, taxi_city
+from ml.simulate.taxi_dirt import DEFECTS
+from ml.storage import open_storage
 
 
 def made(folder: Path, rows: int, seed: int, threads: int = 2) -> Simulation:
     folder.mkdir()
-    return simulate("taxi", rows, seed, folder, lambda *_: None, threads)
+    return simulate("ml.simulate.taxi", rows, seed, folder, lambda *_: None, threads)
 
 
 def test_the_bytes_depend_on_rows_and_seed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,12 +83,23 @@ def test_streets_are_in_the_box_and_have_names_of_their_own() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"rows": 0}, {"rows": -5}, {"seed": -1}, {"seed": 1 << 64}, {"project": "flights"}, {"project": "a.b"}, {"project": "taxi_fare"}],
+    [
+        {"rows": 0},
+        {"rows": -5},
+        {"seed": -1},
+        {"seed": 1 << 64},
+        {"module": "ml.simulate.flights"},
+        {"module": "ml.simulate.a.b"},
+        {"module": "ml.simulate.taxi_fare"},
+        {"module": "ml.simulate.taxi.months"},
+        {"module": "json"},
+        {"module": "ml.simulate."},
+    ],
 )
 def test_a_wrong_order_is_refused_by_name_and_leaves_nothing(tmp_path: Path, wrong: dict[str, Any]) -> None:
-    order = {"project": "taxi", "rows": 10, "seed": 1, **wrong}
+    order = {"module": "ml.simulate.taxi", "rows": 10, "seed": 1, **wrong}
     with pytest.raises(UsageError) as refused:
-        simulate(order["project"], order["rows"], order["seed"], tmp_path, lambda *_: None)
+        simulate(order["module"], order["rows"], order["seed"], tmp_path, lambda *_: None)
     assert str(next(iter(wrong.values()))) in str(refused.value) and refused.value.hint
     assert list(tmp_path.iterdir()) == []
 
@@ -88,11 +109,74 @@ def test_an_interrupted_simulation_leaves_no_record(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        simulate("taxi", 3_000_000, 1, tmp_path, interrupt)
+        simulate("ml.simulate.taxi", 3_000_000, 1, tmp_path, interrupt)
     assert not (tmp_path / "simulation.json").exists()
 
 
 def test_progress_ends_with_all_rows(tmp_path: Path) -> None:
     seen: list[tuple[str, float, float]] = []
-    simulate("taxi", 5000, 1, tmp_path, lambda *step: seen.append(step))
+    simulate("ml.simulate.taxi", 5000, 1, tmp_path, lambda *step: seen.append(step))
     assert seen[-1][1:] == (5000, 5000) and all(step[1] <= step[2] for step in seen)
+
+
+@pytest.fixture
+def invented(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A simulator of two lines, in a file outside the checkout that is imported as `ml.simulate.invented`."""
+    source = tmp_path / "source" / "ml" / "simulate"
+    source.mkdir(parents=True)
+    for name in ("ml/__init__.py", "ml/simulate/__init__.py"):
+        (source.parents[1] / name).write_text("")
+    file = source / "invented.py"
+    write_simulator(file, "one")
+    monkeypatch.setattr(packages, "__path__", [*packages.__path__, str(source)])
+    monkeypatch.setattr(provenance.code, "__kwdefaults__", {"source": source.parents[1]})
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield file
+    sys.modules.pop("ml.simulate.invented", None)
+
+
+def write_simulator(file: Path, text: str) -> None:
+    file.write_text(f'''
+import json
+from ml import simulate
+
+
+def generate(rows, seed, folder, progress, threads):
+    (folder / "simulated.txt").write_text("{text}")
+    (folder / "simulation.json").write_text(json.dumps({{"files": [{{"name": "simulated.txt", "bytes": {len(text)}}}]}}))
+    return simulate.Simulation(("simulated.txt",), rows, {len(text)})
+''')
+    sys.modules.pop("ml.simulate.invented", None)
+    importlib.invalidate_caches()
+
+
+def test_an_edited_simulator_makes_new_files_and_the_same_one_does_not(invented: Path, tmp_path: Path) -> None:
+    where, wanted = open_storage(str(tmp_path / "root"), "w"), SimulateMeta(module="ml.simulate.invented", rows=1, seed=1)
+
+    def text() -> tuple[str, int]:
+        file = stored.files(where, "toy", wanted, lambda *_: None).folder / "simulated.txt"
+        return file.read_text(), file.stat().st_ino
+
+    first = text()
+    loaded = [Load("t", "simulated.txt", "1", 1, 1, 0, bytes=3)]
+    assert first[0] == "one" and text() == first and not stored.is_outdated(where, "toy", wanted, loaded)
+    write_simulator(invented, "two")
+    assert stored.is_outdated(where, "toy", wanted, loaded)
+    assert not stored.is_outdated(where, "toy", wanted, [*loaded, Load("t", "own.txt", "2", 1, 1, 0, bytes=9)])
+    assert text()[0] == "two" and not stored.is_outdated(where, "toy", wanted, loaded)
+
+
+def test_the_simulator_and_the_columns_of_its_truth_are_declared(checkout: Path) -> None:
+    declared = declared_simulation(checkout, "taxi")
+    assert declared is not None and declared_simulation(checkout, "flights") is None
+    assert simulator(declared.module) is taxi
+    assert set(taxi.TRUTH.names) - {"raw_file", "raw_row", declared.noise, *declared.truth} == set(DEFECTS)
+
+
+def test_shared_code_names_no_column_of_a_project(checkout: Path) -> None:
+    word = re.compile(r"\b(fare|taxi|trips?|carrier|airport|delay)s?(\b|_)", re.IGNORECASE)
+    for folder in ("ml", "serving"):
+        for file in (checkout / folder).rglob("*.py"):
+            if not file.name.startswith("taxi"):
+                lines = [line for line in file.read_text().splitlines() if word.search(line) and "skewless quality taxi" not in line]
+                assert lines == [], file

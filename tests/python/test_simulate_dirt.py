@@ -74,7 +74,7 @@ class Made:
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("simulated") / "taxi"
     folder.mkdir()
-    simulation = simulate("taxi", ROWS, 11, folder, lambda *_: None)
+    simulation = simulate("ml.simulate.taxi", ROWS, 11, folder, lambda *_: None)
     texts, truths = [], []
     for name in simulation.files:
         columns = pa.csv.read_csv(

@@ -24,7 +24,7 @@ BY_LOAD = ("int_taxi_trips", "int_taxi_kept", "int_taxi_counts")
 def months(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five simulated months, and a corrected second one: ten of its lines are gone, and five lines of the fourth are in it too."""
     folder = tmp_path_factory.mktemp("months")
-    simulate.simulate("taxi", 400_000, 7, folder, lambda *_: None)
+    simulate.simulate("ml.simulate.taxi", 400_000, 7, folder, lambda *_: None)
     wanted = [folder / f"simulated_taxi_2016_0{month}.txt" for month in range(1, 6)]
     for path in folder.iterdir():
         if path not in wanted:
