@@ -308,4 +308,4 @@ def test_a_row_out_of_a_declared_range_fails_the_build_and_null_does_not(tmp_pat
     toy.skewless("ingest", "toy")
     toy.skewless("build", "toy")  # some weights are null
     toy.edit("models/toy/marts/toy_clean.yml", "range: [1, 30000]", "range: [1, 9000]")
-    assert "keeps_declared_ranges_toy_clean" in toy.skewless("build", "toy", code=1)
+    assert "keeps_declared_ranges_toy_clean" in toy.skewless("build", "toy", code=3)
