@@ -86,7 +86,7 @@ DAMAGES: list[tuple[str, str, Callable[[Path], object], str]] = [
      lambda path: shutil.copy(path, path.with_name("train-0001.parquet")), "train-0001.parquet does not belong there"),
     (f"{OWN}/snapshots/*/snapshot.json", "toy: snapshots", lambda path: path.write_text("{"), "snapshot.json is damaged"),
     (f"{OWN}/snapshot.json", "toy: snapshots", lambda path: rewrite(path, id="gone"), "the current one, gone, is gone"),
-    (f"{OWN}/runs/*/weights.safetensors", "toy: runs", cut, "weights.safetensors is cut short"),
+    (f"{OWN}/runs/*/weights.safetensors", "toy: runs", cut, "weights.safetensors is truncated"),
     (f"{OWN}/runs/*/encoding.json", "toy: runs", Path.unlink, "encoding.json is missing"),
     (f"{STORE}/[!l]*/lookups/toy_depots.parquet", "toy: bundles", Path.unlink, "toy_depots.parquet is missing"),
     (f"{OWN}/receipts/*/*.json", "toy: champion", lambda path: rewrite(path, ok=False), "is not valid"),
