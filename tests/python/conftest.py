@@ -30,7 +30,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = tiers.in_order(items)
     for item in items:
+        if item.path.stem in tiers.DEEP_FILES:
+            item.add_marker("deep")
         for name in tiers.markers(getattr(item, "fixturenames", ())):
             item.add_marker(name)
         if is_hypothesis_test(getattr(item, "function", None)):

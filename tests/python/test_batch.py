@@ -105,7 +105,7 @@ def test_a_wrong_file_is_wrong_usage(lived: Checkout, tmp_path: Path) -> None:
     source = write(tmp_path / "in.csv", [GOOD])
     assert "no file" in lived.skewless("predict", "toy", "nowhere.csv", "-o", str(tmp_path / "out.csv"), code=2)
     (tmp_path / "book.xlsx").write_bytes(b"PK")
-    assert "none of .csv" in lived.skewless("predict", "toy", str(tmp_path / "book.xlsx"), "-o", str(tmp_path / "out.csv"), code=2)
+    assert "must be one of .csv" in lived.skewless("predict", "toy", str(tmp_path / "book.xlsx"), "-o", str(tmp_path / "out.csv"), code=2)
     assert "neither" in lived.skewless("predict", "toy", str(source), "-o", str(tmp_path / "out.xlsx"), code=2)
     assert "the file that is read" in lived.skewless("predict", "toy", str(source), "-o", str(source), code=2)
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 and then nothing")

@@ -96,6 +96,9 @@ class SqliteWarehouse:
     def size(self) -> int:
         return 0
 
+    def last_invocation(self) -> str | None:
+        return "elsewhere"
+
     def build(self, project: str, load_ids: list[str], progress: Progress) -> Build:
         raise GateError("this engine only reads")
 

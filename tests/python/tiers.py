@@ -4,6 +4,7 @@ fast    none of the others: functions, files and the engine within the test's ow
 dbt     runs a verb of the command line, or dbt, on a project
 server  starts the service and asks it over HTTP
 slow    starts nothing of that and still takes more than ten seconds
+deep    what goes beyond one `make run`: increments, hot swaps, other engines; `make test-deep`, by whole files
 """
 
 import os
@@ -16,6 +17,19 @@ DBT_FIXTURES = {"toy", "lived_once", "lived"}
 SERVER_FIXTURES = {"client", "port"}  # of test_serving and test_swap: the port of a service that runs
 SLOW_MARKERS = ("dbt", "server")  # a test that has one may start anything
 COMMANDS = {"dbt", "skewless", "bentoml"}
+DEEP_FILES = {"test_by_load", "test_swap", "test_taxi_increments", "test_warehouse"}
+# Workers take files in this order, the longest first, so that none is left alone with a long one at the end.
+LONG_FILES = (
+    "test_life",
+    "test_flights",
+    "test_taxi",
+    "test_gate",
+    "test_receipts",
+    "test_cli",
+    "test_doctor",
+    "test_drift_windows",
+    "test_scale",
+)
 SHELLS = {"sh", "bash", "dash"}
 MODULES = {"ml.cli", "dbt", "dbt.cli.main", "bentoml"}
 
@@ -24,6 +38,12 @@ def markers(fixtures: Sequence[str]) -> set[str]:
     """The markers of a test that uses these fixtures, directly or through others."""
     used = set(fixtures)
     return ({"dbt"} if used & DBT_FIXTURES else set()) | ({"server"} if used & SERVER_FIXTURES else set())
+
+
+def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The tests with those of long files first, else as they were collected."""
+    place = {name: number for number, name in enumerate(LONG_FILES)}
+    return sorted(items, key=lambda item: place.get(item.path.stem, len(place)))
 
 
 def slow_command(command: object) -> str | None:
