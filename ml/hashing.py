@@ -25,11 +25,6 @@ def hash_json(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def hash_code(folder: Path, names: tuple[str, ...]) -> str:
-    """12 hexadecimal digits over source files: results that are kept are those of the code that made them."""
-    return hash_json({name: hash_file(folder / name) for name in names})[:12]
-
-
 def hash_tree(folder: Path) -> dict[str, str]:
     """sha256 by relative path of every file below a folder, in the order of the paths."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -108,6 +108,8 @@ def _imports(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _with_parents(alias.name)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise ValueError(f"line {node.lineno} imports relatively, which is not followed: write the whole name of the module")
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from _with_parents(node.module)
             if node.module.split(".")[0] in PACKAGES:

@@ -15,6 +15,7 @@ from ml.drift.record import OutcomesFile
 from ml.drift.source import log_files
 from ml.errors import UsageError
 from ml.hashing import hash_file
+from ml.places import Places
 from ml.storage import Storage
 
 EXAMPLES = 3
@@ -42,7 +43,7 @@ def keep(where: Storage, contract: Contract, source: Path, progress: Progress) -
     if not source.is_file():
         raise UsageError(f"there is no file {source}", "name a CSV or Parquet file with prediction_id and " + contract.only("target"))
     identity = hash_file(source)[:12]
-    key = where.own(contract.project, "outcomes", f"{identity}.parquet")
+    key = f"{Places(where, contract.project).outcomes()}/{identity}.parquet"
     if storage.exists(where, key):
         return Kept(identity, unchanged=True)
     progress("reading outcomes", 0, 0)
@@ -65,7 +66,7 @@ def keep(where: Storage, contract: Contract, source: Path, progress: Progress) -
 
 def files(where: Storage, project: str) -> list[str]:
     """The kept files."""
-    key = where.own(project, "outcomes")
+    key = Places(where, project).outcomes()
     return [str(storage.fetch(where, f"{key}/{name}")) for name in storage.names(where, key)]
 
 

@@ -17,6 +17,7 @@ from ml import children, provenance, storage
 from ml.contract.manifest import ancestors, features_node, models
 from ml.errors import GateError, SkewlessError
 from ml.hashing import hash_file
+from ml.places import Places
 from ml.storage import Storage
 from ml.warehouse import Build, Connection, Progress, environment, failures
 
@@ -48,7 +49,7 @@ def build(
     """
     where = setup.where
     fingerprint = _fingerprint(setup, project, load_ids)
-    key = where.own(project, "build.json")
+    key = Places(where, project).build()
     with turn(setup, f"skewless build {project}", progress):
         last = storage.read_json(where, key)
         if last and last["fingerprint"] == fingerprint and invocation(where, "target") == last["invocation_id"] and is_stored():
@@ -113,7 +114,7 @@ def require_green(setup: Setup, project: str, load_ids: list[str], is_stored: Ca
             raise GateError(
                 f"{name} is red in the last build: {status[name]['message'] or status[name]['status']}", f"correct it, then {hint}"
             )
-    last = storage.read_json(where, where.own(project, "build.json"))
+    last = storage.read_json(where, Places(where, project).build())
     invocation: str = results["metadata"]["invocation_id"]
     if not last or last["invocation_id"] != invocation or last["fingerprint"] != _fingerprint(setup, project, load_ids):
         began = min(

@@ -124,6 +124,11 @@ def test_imports_are_followed_wherever_they_are_written(tmp_path: Path) -> None:
     assert set(provenance.code("ml.a", source=source).modules) == {"ml", "ml.a", "ml.b", "ml.c", "ml.d"}
 
 
+def test_a_relative_import_is_refused_rather_than_left_out(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="line 1 imports relatively"):
+        provenance.code("ml.a", source=tree(tmp_path, a="from . import b\n", b=""))
+
+
 def test_imports_of_types_alone_are_not_followed(tmp_path: Path) -> None:
     source = tree(tmp_path, a="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ml.b import B\n", b="B = int\n")
     assert set(provenance.code("ml.a", source=source).modules) == {"ml", "ml.a"}
